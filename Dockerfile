@@ -1,0 +1,30 @@
+# Lifeboat's workers and Airflow's own services run from this one image.
+#
+#   docker build --build-arg POSTGRES_MAJORS="15 16 17 18" -t lifeboat:local .
+#
+# The whole PostgreSQL server is installed, not only its clients: a drill starts a scratch server of the source's major
+# version in the worker, reachable only through its unix socket.
+FROM apache/airflow:3.3.2-python3.11
+
+ARG POSTGRES_MAJORS="15 16 17 18"
+
+USER root
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends postgresql-common util-linux zstd \
+    && sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
+    && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
+    && for major in ${POSTGRES_MAJORS}; do apt-get install -y --no-install-recommends "postgresql-${major}"; done \
+    && rm -rf /var/lib/apt/lists/*
+
+USER airflow
+COPY --chown=airflow:root requirements.txt /tmp/requirements.txt
+RUN pip install --no-cache-dir --requirement /tmp/requirements.txt
+
+COPY --chown=airflow:root dags /opt/lifeboat/dags
+COPY --chown=airflow:root plugins /opt/lifeboat/plugins
+COPY --chown=airflow:root include /opt/lifeboat/include
+ENV PYTHONPATH=/opt/lifeboat:/opt/lifeboat/plugins \
+    AIRFLOW__CORE__DAGS_FOLDER=/opt/lifeboat/dags \
+    AIRFLOW__CORE__PLUGINS_FOLDER=/opt/lifeboat/plugins \
+    AIRFLOW__CORE__LOAD_EXAMPLES=false \
+    LIFEBOAT_POLICIES=/opt/lifeboat/include/policies
