@@ -42,7 +42,8 @@ class TargetFacts(Record):
     :param tables: number of user tables.
     :param scope: qualified names of the tables that ``writes`` and ``sessions`` are about; empty means the database.
     :param writes: rows inserted, updated and deleted in the scope since statistics began: a counter to compare.
-    :param last_write: time of the last commit where the server records it (``track_commit_timestamp``).
+    :param last_write: time of the server's last commit, where it records that; for people only, since other databases
+        of the same server move it too.
     :param sessions: other clients' sessions in the database, or those that hold a lock on a table of the scope.
     """
 

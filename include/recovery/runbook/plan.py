@@ -1,0 +1,211 @@
+"""The plan of a recovery: exactly what will be overwritten, from what, at what price. An approval names its digest."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Literal
+
+from include.recovery.catalog.model import ProofLevel
+from include.recovery.evidence.records import Instant, Record, digest
+from include.recovery.evidence.words import duration, listed, moment, plural, size
+from include.recovery.runbook.target import TargetFacts
+
+
+class Mode(StrEnum):
+    """Whether a run practises on scratch targets or changes what people use."""
+
+    REHEARSAL = "rehearsal"
+    INCIDENT = "incident"
+
+
+class PlannedSource(Record):
+    """What happens to one source.
+
+    :param backup: id of the backup that is restored.
+    :param store: where it is read from.
+    :param level: how far that backup had been proven when the plan was made.
+    :param tables: qualified names; empty means the whole database.
+    :param target: the live database as it was found when the plan was made.
+    :param safety_copy: where what is there now is kept: a database, or a schema when single tables are replaced.
+    :param loss_seconds: age of the recovery point when the plan was made: what is written since then is lost.
+    :param rpo_seconds: the objective for that loss.
+    :param passed_over: newer backups that are not used, each with its reason.
+    """
+
+    source: str
+    kind: str = "postgres"
+    backup: str
+    store: str = "primary"
+    snapshot_at: Instant
+    level: ProofLevel = ProofLevel.STORED
+    proven_at: Instant | None = None
+    tables: tuple[str, ...] = ()
+    target: TargetFacts
+    safety_copy: str
+    loss_seconds: float
+    rpo_seconds: float | None = None
+    passed_over: tuple[str, ...] = ()
+
+
+class Expectation(Record):
+    """How long the recovery should take, and how that is known.
+
+    :param seconds: None when there is no history to say so.
+    :param basis: a clause, such as ``median of the last 5 rehearsals``.
+    """
+
+    seconds: float | None = None
+    basis: str = "no drill or rehearsal has measured it yet"
+
+
+class ApprovalRule(Record):
+    """Who has to agree, as the policy said when the plan was made.
+
+    :param people: how many different persons.
+    :param approvers: the persons who hold the role.
+    :param expires_seconds: how long an approval is good for.
+    """
+
+    role: str
+    people: int = 1
+    approvers: tuple[str, ...]
+    expires_seconds: float = 1800.0
+
+    @property
+    def expires(self) -> timedelta:
+        """How long an approval is good for."""
+        return timedelta(seconds=self.expires_seconds)
+
+
+class RecoveryPlan(Record):
+    """A recovery, fixed before anything is touched.
+
+    :param run: id of the run; approvals and markers are kept under it.
+    :param requester: who asked for it, and so may not approve it; None for a schedule.
+    :param time_zone: of the system, for the words.
+    """
+
+    schema_version: Literal[1] = 1
+    system: str
+    title: str
+    time_zone: str = "UTC"
+    scenario: str
+    mode: Mode
+    run: str
+    made_at: Instant
+    requester: str | None
+    sources: tuple[PlannedSource, ...]
+    approval: ApprovalRule
+    expected: Expectation = Expectation()
+    rto_seconds: float | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the whole plan; any change makes it another plan."""
+        return digest(self)
+
+    @property
+    def loss_seconds(self) -> float:
+        """The worst loss of all sources."""
+        return max((source.loss_seconds for source in self.sources), default=0.0)
+
+    def source(self, name: str) -> PlannedSource | None:
+        """What the plan says about a source; None when it does not touch it."""
+        return next((source for source in self.sources if source.source == name), None)
+
+    def in_words(self) -> str:
+        """The plan as a short Markdown text for whoever has to decide at three in the morning."""
+        blocks = [
+            self._heading(),
+            _block("What will be overwritten", [self._overwritten(source) for source in self.sources]),
+            _block("What is kept", [_kept(source) for source in self.sources]),
+            _block("What is lost", [self._lost(source) for source in self.sources]),
+            _block("How long it takes", [self._long()]),
+        ]
+        passed_over = [f"{s.source}: {reason}" for s in self.sources for reason in s.passed_over]
+        if passed_over:
+            blocks.append(_block("Backups that were passed over", passed_over))
+        blocks.append(_block("Who decides", [self._deciders()]))
+        blocks.append(_block("If you reject", [self._rejected()]))
+        return "\n\n".join(blocks) + "\n"
+
+    def _heading(self) -> str:
+        what = f"### Recover {self.title} (`{self.system}`): {self.scenario.replace('_', ' ')}"
+        stakes = (
+            "**Rehearsal.** Only a scratch server is written to; the live systems stay as they are."
+            if self.mode is Mode.REHEARSAL
+            else "**Incident. Live data will be replaced.**"
+        )
+        asked = f"Asked for by {self.requester or 'a schedule'} at {self._at(self.made_at)}, run `{self.run}`."
+        return f"{what}\n\n{stakes} {asked}"
+
+    def _overwritten(self, source: PlannedSource) -> str:
+        facts = source.target
+        found = f"{size(facts.size)} in {plural(facts.tables, 'table')}" if facts.exists else "which does not exist now"
+        written = f", last written {self._at(facts.last_write)}" if facts.last_write else ""
+        live = f", {plural(len(facts.strangers), 'live session')}" if facts.exists else ""
+        proven = (
+            f"proven {source.level.value} on {self._at(source.proven_at)}"
+            if source.proven_at
+            else f"{source.level.value}, **never proven by a restore**"
+        )
+        place = f"database `{facts.database}` on {facts.where} (system identifier {facts.system_identifier})"
+        if source.tables:
+            place = f"{listed([f'`{table}`' for table in source.tables])} in {place}"
+        would = "would be: " if self.mode is Mode.REHEARSAL else ""
+        return (
+            f"{source.source}: {would}{place}: {found}{written}{live}; from backup `{source.backup}` "
+            f"of {self._at(source.snapshot_at)} in store {source.store}, {proven}"
+        )
+
+    def _lost(self, source: PlannedSource) -> str:
+        objective = _against(source.loss_seconds, source.rpo_seconds)
+        return (
+            f"{source.source}: what was written after {self._at(source.snapshot_at)}, {duration(source.loss_seconds)} "
+            f"when this plan was made{objective}, and what is still written until the database is isolated"
+        )
+
+    def _long(self) -> str:
+        if self.expected.seconds is None:
+            objective = f"; the objective is {duration(self.rto_seconds)}" if self.rto_seconds is not None else ""
+            return f"Not known: {self.expected.basis}{objective}"
+        objective = _against(self.expected.seconds, self.rto_seconds)
+        return f"About {duration(self.expected.seconds)}, {self.expected.basis}{objective}"
+
+    def _deciders(self) -> str:
+        rule = self.approval
+        if self.mode is Mode.REHEARSAL:
+            return "Nobody: a rehearsal approves itself, and its approval is worth nothing in an incident"
+        may = [person for person in rule.approvers if person != self.requester]
+        requester = f"; not {self.requester}, who asked for it" if self.requester else ""
+        return (
+            f"{plural(rule.people, 'person', 'people')} with the role {rule.role.replace('_', ' ')}: "
+            f"{listed(may, empty='**nobody else holds it**')}{requester}; "
+            f"an approval holds for {duration(rule.expires_seconds)}"
+        )
+
+    def _rejected(self) -> str:
+        return "Nothing is touched: the live data stay as they are, the run ends red, and a new run may propose another plan"
+
+    def _at(self, at: Instant | None) -> str:
+        return moment(at, self.time_zone)
+
+
+def _block(title: str, lines: list[str]) -> str:
+    return "\n".join([f"**{title}**", "", *(f"- {line}" for line in lines)])
+
+
+def _kept(source: PlannedSource) -> str:
+    if not source.target.occupied:
+        return f"{source.source}: there is nothing to keep"
+    if source.tables:
+        return f"{source.source}: the rows that are there now, in the schema `{source.safety_copy}` of the same database"
+    return f"{source.source}: the database as it is now, renamed to `{source.safety_copy}`; nothing is deleted"
+
+
+def _against(seconds: float, objective: float | None) -> str:
+    if objective is None:
+        return ""
+    verdict = "objective" if seconds <= objective else "**over the objective of**"
+    return f" ({verdict} {duration(objective)})"
