@@ -1,0 +1,102 @@
+"""Cron expressions as Airflow reads them, and the widest gap between their times on the wall clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from croniter import CroniterError, croniter
+
+ALLOWED = "five fields (minute, hour, day of month, month, day of week) of numbers, names, '*', ',', '-' and '/', such as '0 2 * * 0'"
+
+_FIRST_DAY = date(2024, 1, 1)
+_WEEKS_ONLY_DAYS = 15
+_CALENDAR_DAYS = 8 * 366
+_DAY = 24 * 60
+
+
+def check_cron(expression: str) -> str:
+    """The expression itself, when it is one.
+
+    Refused besides nonsense: ``@daily`` and its like, seconds, and the characters ``L``, ``#``, ``?``, ``H`` and ``R``,
+    on which cron implementations disagree.
+
+    :raises ValueError: with what was found and what is allowed.
+    """
+    fields = expression.split()
+    strange = [char for char in "#?@" if char in expression]
+    if len(fields) != 5 or strange or any(field.upper().startswith(("L", "H", "R")) for field in fields):
+        raise ValueError(f"found {expression!r}; a schedule is {ALLOWED}")
+    try:
+        croniter(expression)
+    except (CroniterError, ValueError) as error:
+        raise ValueError(f"found {expression!r} ({error}); a schedule is {ALLOWED}") from None
+    return expression
+
+
+@dataclass(frozen=True)
+class _Schedule:
+    """One expression, taken apart."""
+
+    minutes_of_day: tuple[int, ...]
+    days: frozenset[int] | None
+    months: frozenset[int] | None
+    weekdays: frozenset[int] | None
+
+    @classmethod
+    def of(cls, expression: str) -> _Schedule:
+        minutes, hours, days, months, weekdays = croniter(expression).expanded[:5]
+        return cls(
+            minutes_of_day=tuple(sorted(h * 60 + m for h in _values(hours, 24) for m in _values(minutes, 60))),
+            days=_restriction(days),
+            months=_restriction(months),
+            weekdays=_restriction(weekdays),
+        )
+
+    @property
+    def by_weeks_only(self) -> bool:
+        return self.days is None and self.months is None
+
+    def falls_on(self, day: date) -> bool:
+        """Whether it runs on a day; a day of month and a day of week that are both given are alternatives."""
+        if self.months is not None and day.month not in self.months:
+            return False
+        by_day = None if self.days is None else day.day in self.days
+        by_weekday = None if self.weekdays is None else day.isoweekday() % 7 in self.weekdays
+        if by_day is None or by_weekday is None:
+            return by_day is not False and by_weekday is not False
+        return by_day or by_weekday
+
+
+def widest_gap(expressions: Sequence[str]) -> timedelta | None:
+    """The longest time on the wall clock between two successive runs of a set of schedules taken together.
+
+    Wall clock: a daily schedule has a gap of 24 hours, also in the night when the clocks change.
+
+    :param expressions: each one valid.
+    :return: None when they run less than twice in eight years.
+    """
+    schedules = [_Schedule.of(expression) for expression in expressions]
+    span = _WEEKS_ONLY_DAYS if all(schedule.by_weeks_only for schedule in schedules) else _CALENDAR_DAYS
+    widest: int | None = None
+    last: int | None = None
+    for number in range(span):
+        day = _FIRST_DAY + timedelta(days=number)
+        minutes = sorted(
+            {minute for schedule in schedules if schedule.falls_on(day) for minute in schedule.minutes_of_day}
+        )
+        for minute in minutes:
+            now = number * _DAY + minute
+            if last is not None:
+                widest = max(widest or 0, now - last)
+            last = now
+    return None if widest is None else timedelta(minutes=widest)
+
+
+def _values(field: Sequence[int | str], count: int) -> Sequence[int]:
+    return range(count) if list(field) == ["*"] else [int(value) for value in field]
+
+
+def _restriction(field: Sequence[int | str]) -> frozenset[int] | None:
+    return None if list(field) == ["*"] else frozenset(int(value) for value in field)

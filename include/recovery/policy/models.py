@@ -1,0 +1,424 @@
+"""The policy of one protected system; the sources and the shared platform are re-exported from their modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field, StrictInt
+
+from include.recovery.errors import PolicyError
+from include.recovery.policy.base import Cron, Duration, Line, PolicyModel, Slug, TimeZone, Word
+from include.recovery.policy.durations import print_duration
+from include.recovery.policy.platform_models import FolderStoreDefinition, Platform, S3StoreDefinition, StoreDefinition
+from include.recovery.policy.source_models import (
+    Connections,
+    Excluded,
+    FingerprintOptions,
+    LogicalOptions,
+    PostgresSource,
+    Source,
+    Validation,
+    WalArchive,
+)
+
+__all__ = [
+    "Approval", "Connections", "Contact", "Drill", "DrillName", "Excluded", "FingerprintOptions", "FolderStoreDefinition", "Keep",
+    "LogicalOptions", "Objective", "Ownership", "Platform", "PostgresSource", "ProtectedSystem", "Review", "Role", "S3StoreDefinition",
+    "Scenario", "ScenarioName", "Source", "StoreDefinition", "TaskName", "Tier", "Validation", "WalArchive",
+]  # fmt: skip
+
+Item = TypeVar("Item")
+
+ScenarioName = Literal["database_corruption", "table_corruption"]
+DrillName = Literal["weekly", "monthly", "quarterly", "annual"]
+TaskName = Literal["backup", "verification", "recovery_testing", "disaster_recovery"]
+
+
+class Assumable(PolicyModel):
+    """Objectives that the system's documents may not give; then the owner has chosen them, and every view says so."""
+
+    assumed: Annotated[
+        tuple[Literal["rpo", "rto"], ...],
+        Field(
+            description="Which of these objectives the documents do not give: the owner's choice, shown as assumed.",
+            examples=[["rpo", "rto"]],
+        ),
+    ] = ()
+    note: Annotated[
+        Line | None,
+        Field(
+            description="Where the objectives come from; required when one is assumed.",
+            examples=["the document names none; owner's choice"],
+        ),
+    ] = None
+
+
+class Objective(Assumable):
+    """What holds for one class of data."""
+
+    rpo: Annotated[Duration, Field(description="Most data, in time, that may be lost.", examples=["15m"])]
+    rto: Annotated[Duration, Field(description="Longest time until the data is back.", examples=["1h"])]
+    keep_at_least: Annotated[
+        Duration | None,
+        Field(
+            description="How far back its backups must reach; some tier of each source must keep that long.",
+            examples=["365d"],
+        ),
+    ] = None
+    covers: Annotated[
+        tuple[Line, ...],
+        Field(description="Which data belongs to the class.", examples=[["user accounts", "learning progress"]]),
+    ] = ()
+
+    def in_words(self, which: Literal["rpo", "rto"]) -> str:
+        """One objective for people, such as ``24h (assumed)``."""
+        return _in_words(self.rpo if which == "rpo" else self.rto, which in self.assumed)
+
+
+class Approval(PolicyModel):
+    """Who says yes before anything is overwritten. Whoever asked for the recovery never counts."""
+
+    role: Annotated[Word, Field(description="The role whose people may approve.", examples=["incident_commander"])]
+    people: Annotated[
+        StrictInt, Field(ge=1, le=2, description="How many different people must approve.", examples=[1])
+    ] = 1
+    expires: Annotated[
+        Duration,
+        Field(
+            description="How long the request waits for an answer, and how long an approval holds.", examples=["30m"]
+        ),
+    ] = timedelta(minutes=30)
+
+
+class Scenario(Assumable):
+    """A kind of disaster that the system's runbook handles."""
+
+    rto: Annotated[
+        Duration, Field(description="Longest time until the system is back in this scenario.", examples=["2h"])
+    ]
+    approval: Annotated[
+        Approval, Field(description="Who approves the plan.", examples=[{"role": "incident_commander", "people": 1}])
+    ]
+    help: Annotated[
+        Line,
+        Field(
+            description="One line for the trigger form: when to choose it.",
+            examples=["The whole database is damaged or gone."],
+        ),
+    ]
+
+    def in_words(self) -> str:
+        """The objective for people, such as ``2h`` or ``2h (assumed)``."""
+        return _in_words(self.rto, "rto" in self.assumed)
+
+
+class Keep(PolicyModel):
+    """Which backups of a tier are kept; a backup that any line wants is kept, and the newest good one always is."""
+
+    newest: Annotated[
+        StrictInt, Field(ge=1, le=1000, description="The newest so many backups, whatever their age.", examples=[7])
+    ] = 1
+    every: Annotated[
+        Duration | None, Field(description="Every backup that is younger than this.", examples=["30d"])
+    ] = None
+    days: Annotated[
+        StrictInt,
+        Field(ge=0, le=3660, description="The newest backup of each of the last so many days.", examples=[14]),
+    ] = 0
+    weeks: Annotated[
+        StrictInt,
+        Field(ge=0, le=530, description="The newest backup of each of the last so many weeks.", examples=[13]),
+    ] = 0
+    months: Annotated[
+        StrictInt,
+        Field(ge=0, le=120, description="The newest backup of each of the last so many months.", examples=[12]),
+    ] = 0
+    years: Annotated[
+        StrictInt, Field(ge=0, le=10, description="The newest backup of each of the last so many years.", examples=[7])
+    ] = 0
+
+    @property
+    def reach(self) -> timedelta:
+        """How far back the kept backups reach at least; counted by the shortest month and year."""
+        return max(
+            self.every or timedelta(),
+            timedelta(days=self.days),
+            timedelta(weeks=self.weeks),
+            timedelta(days=self.months * 365 // 12),
+            timedelta(days=self.years * 365),
+        )
+
+
+class Tier(PolicyModel):
+    """A kind of backup with its schedule, retention and stores."""
+
+    name: Annotated[
+        Slug,
+        Field(description="Name of the tier, unique in the system; part of the DAG's id.", examples=["weekly-full"]),
+    ]
+    method: Annotated[
+        Literal["logical"], Field(description="How it is taken: 'logical' is pg_dump.", examples=["logical"])
+    ]
+    cron: Annotated[
+        Cron, Field(description="When it starts, five cron fields in the system's time zone.", examples=["0 2 * * 0"])
+    ]
+    sources: Annotated[
+        tuple[Slug, ...],
+        Field(min_length=1, description="Names of the sources it backs up, in parallel.", examples=[["main-db"]]),
+    ]
+    keep: Annotated[Keep, Field(description="Which of its backups are kept.", examples=[{"weeks": 4}])]
+    stores: Annotated[
+        tuple[Slug, ...],
+        Field(
+            min_length=1,
+            description="Stores that hold its backups; 'primary' first, where they are written.",
+            examples=[["primary", "offsite"]],
+        ),
+    ]
+    grace: Annotated[
+        Duration,
+        Field(description="How long after its start a backup may take before it counts as late.", examples=["30m"]),
+    ]
+    note: Annotated[
+        Line | None, Field(description="Why the tier is as it is.", examples=["Sundays 02:00, kept 4 weeks"])
+    ] = None
+
+
+class Drill(PolicyModel):
+    """A recovery that is rehearsed on a schedule: restored on a scratch server, compared row by row, measured."""
+
+    cron: Annotated[
+        Cron, Field(description="When it starts, five cron fields in the system's time zone.", examples=["0 5 * * 0"])
+    ]
+    sources: Annotated[
+        tuple[Slug, ...],
+        Field(min_length=1, description="Names of the sources it restores.", examples=[["main-db"]]),
+    ]
+    recovery_point: Annotated[
+        Line,
+        Field(
+            description="Which backup: 'newest', 'newest identical', or 'newest before' and an ISO time.",
+            examples=["newest"],
+        ),
+    ] = "newest"
+    store: Annotated[Slug, Field(description="The store it restores from.", examples=["primary"])] = "primary"
+    note: Annotated[
+        Line | None,
+        Field(description="Why the drill is as it is.", examples=["from the offsite copy, as after a lost region"]),
+    ] = None
+
+
+class Role(PolicyModel):
+    """A role and the people who hold it."""
+
+    people: Annotated[
+        tuple[Word, ...],
+        Field(min_length=1, description="Airflow user names.", examples=[["ada", "grace"]]),
+    ]
+    responsible_for: Annotated[
+        Line, Field(description="What the role answers for.", examples=["overall recovery coordination"])
+    ]
+
+
+class Ownership(PolicyModel):
+    """Who answers for a task."""
+
+    primary: Annotated[Word, Field(description="The role that does it.", examples=["database_administrator"])]
+    secondary: Annotated[Word, Field(description="The role that stands in.", examples=["devops_engineer"])]
+
+
+class Contact(PolicyModel):
+    """Someone who is told, in the order of the list."""
+
+    name: Annotated[Line, Field(description="Person or group.", examples=["Incident commander"])]
+    audience: Annotated[
+        Literal["internal", "external"], Field(description="Inside or outside the organisation.", examples=["internal"])
+    ] = "internal"
+    role: Annotated[Word | None, Field(description="The role they hold, if any.", examples=["incident_commander"])] = (
+        None
+    )
+    email: Annotated[
+        Line | None,
+        Field(pattern=r"^[^@\s]+@[^@\s]+$", description="E-mail address.", examples=["ic@labdojo.com"]),
+    ] = None
+    slack: Annotated[Line | None, Field(description="Slack channel or user.", examples=["#labdojo-incidents"])] = None
+    phone: Annotated[Line | None, Field(description="For SMS and calls.", examples=["+49 30 5550100"])] = None
+
+
+class Review(PolicyModel):
+    """When people last read the policy, and how often they must."""
+
+    last: Annotated[date, Field(description="Day of the last review.", examples=["2026-11-02"])]
+    every: Annotated[Duration, Field(description="Longest time between two reviews.", examples=["365d"])]
+
+
+class ProtectedSystem(PolicyModel):
+    """The policy of one protected system."""
+
+    system: Annotated[Slug, Field(description="Name of the system; also the name of the file.", examples=["labdojo"])]
+    title: Annotated[Line, Field(description="Name for people.", examples=["LabDojo Learning Platform"])]
+    time_zone: Annotated[
+        TimeZone, Field(description="IANA time zone of all its schedules.", examples=["Europe/Berlin"])
+    ]
+    priority: Annotated[
+        StrictInt, Field(ge=1, le=99, description="Systems with lower numbers are recovered first.", examples=[1])
+    ]
+    depends_on: Annotated[
+        tuple[Slug, ...],
+        Field(description="Systems that must be back before this one.", examples=[["aiaas"]]),
+    ] = ()
+    objectives: Annotated[
+        dict[Slug, Objective],
+        Field(
+            min_length=1, description="Objectives by class of data.", examples=[{"tier-1": {"rpo": "15m", "rto": "1h"}}]
+        ),
+    ]
+    scenarios: Annotated[
+        dict[ScenarioName, Scenario],
+        Field(
+            min_length=1,
+            description="The disasters that the runbook handles, with their objectives and approvals.",
+            examples=[
+                {
+                    "database_corruption": {
+                        "rto": "2h",
+                        "approval": {"role": "incident_commander"},
+                        "help": "The database is damaged.",
+                    }
+                }
+            ],
+        ),
+    ]
+    sources: Annotated[
+        tuple[Source, ...],
+        Field(
+            min_length=1,
+            description="What is backed up.",
+            examples=[
+                [
+                    {
+                        "name": "main-db",
+                        "kind": "postgres",
+                        "data_class": "tier-1",
+                        "database": "labdojo",
+                        "connections": {"backup": "labdojo_backup", "restore": "labdojo_restore"},
+                    }
+                ]
+            ],
+        ),
+    ]
+    tiers: Annotated[
+        tuple[Tier, ...],
+        Field(
+            min_length=1,
+            description="The kinds of backup.",
+            examples=[
+                [
+                    {
+                        "name": "weekly-full",
+                        "method": "logical",
+                        "cron": "0 2 * * 0",
+                        "sources": ["main-db"],
+                        "keep": {"weeks": 4},
+                        "stores": ["primary", "offsite"],
+                        "grace": "30m",
+                    }
+                ]
+            ],
+        ),
+    ]
+    drills: Annotated[
+        dict[DrillName, Drill],
+        Field(
+            min_length=1,
+            description="The rehearsals by how often they run.",
+            examples=[{"weekly": {"cron": "0 5 * * 0", "sources": ["main-db"]}}],
+        ),
+    ]
+    owners: Annotated[
+        dict[TaskName, Ownership],
+        Field(
+            min_length=1,
+            description="Responsibility matrix: each task's roles.",
+            examples=[{"backup": {"primary": "database_administrator", "secondary": "devops_engineer"}}],
+        ),
+    ]
+    roles: Annotated[
+        dict[Word, Role],
+        Field(
+            min_length=1,
+            description="The roles and who holds them.",
+            examples=[{"incident_commander": {"people": ["ada"], "responsible_for": "overall recovery coordination"}}],
+        ),
+    ]
+    contacts: Annotated[
+        tuple[Contact, ...],
+        Field(
+            min_length=1,
+            description="Who is told, in this order.",
+            examples=[[{"name": "Incident commander", "email": "ic@labdojo.com"}]],
+        ),
+    ]
+    review: Annotated[
+        Review,
+        Field(description="Reviews of this policy.", examples=[{"last": "2026-11-02", "every": "365d"}]),
+    ]
+
+    def source(self, name: str) -> Source:
+        """A source by its name.
+
+        :raises PolicyError: with the known names.
+        """
+        return self._named("source", name, {source.name: source for source in self.sources})
+
+    def tier(self, name: str) -> Tier:
+        """A tier by its name.
+
+        :raises PolicyError: with the known names.
+        """
+        return self._named("tier", name, {tier.name: tier for tier in self.tiers})
+
+    def scenario(self, name: str) -> Scenario:
+        """A scenario by its name.
+
+        :raises PolicyError: with the known names.
+        """
+        return self._named("scenario", name, {str(key): scenario for key, scenario in self.scenarios.items()})
+
+    def sources_of(self, tier: Tier | Drill) -> tuple[Source, ...]:
+        """The sources that a tier backs up, or that a drill restores."""
+        return tuple(self.source(name) for name in tier.sources)
+
+    def tiers_of(self, source: Source) -> tuple[Tier, ...]:
+        """The tiers that back a source up."""
+        return tuple(tier for tier in self.tiers if source.name in tier.sources)
+
+    def people(self, role: str) -> tuple[str, ...]:
+        """Who holds a role; nobody, when the policy does not have it."""
+        return self.roles[role].people if role in self.roles else ()
+
+    def objective(self, source: Source) -> Objective:
+        """What holds for a source, by its data class."""
+        return self.objectives[source.data_class]
+
+    def rpo(self, source: Source) -> timedelta:
+        """Most data, in time, that may be lost of a source."""
+        return self.objective(source).rpo
+
+    def rto(self, scenario: str) -> timedelta:
+        """Longest time until the system is back in a scenario.
+
+        :raises PolicyError: with the known scenarios.
+        """
+        return self.scenario(scenario).rto
+
+    def _named(self, what: str, name: str, known: Mapping[str, Item]) -> Item:
+        if name not in known:
+            raise PolicyError([f"{self.system}.yaml: there is no {what} {name!r}; known are {', '.join(known)}"])
+        return known[name]
+
+
+def _in_words(objective: timedelta, assumed: bool) -> str:
+    return f"{print_duration(objective)} (assumed)" if assumed else print_duration(objective)

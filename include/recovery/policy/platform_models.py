@@ -1,0 +1,173 @@
+"""What all systems share: stores, keys, approvals, notifications and the web address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, StrictBool, StringConstraints
+
+from include.recovery.policy.base import Line, PolicyModel, Slug, Word
+
+_PEM_BEGIN = "-----BEGIN"
+
+
+class _Place(PolicyModel):
+    """Where a store's copies are, as the 3-2-1 rule counts them."""
+
+    site: Annotated[
+        Slug, Field(description="Where it is; two stores of one site fall together.", examples=["us-east-1"])
+    ]
+    medium: Annotated[
+        Slug,
+        Field(description="What the copies lie on; the 3-2-1 rule wants two kinds.", examples=["object-store"]),
+    ]
+    provider: Annotated[
+        Slug, Field(description="Who runs it; the loss of a provider takes all its stores.", examples=["ceph"])
+    ]
+    replication: Annotated[
+        Literal["copy", "native"] | None,
+        Field(
+            description="How copies get here from the primary store: 'copy' by Lifeboat, or 'native' by the store itself, then awaited and "
+            "verified; leave out for the primary store.",
+            examples=["copy"],
+        ),
+    ] = None
+    locked: Annotated[
+        StrictBool,
+        Field(
+            description="Whether the store has object lock, so that nothing can be removed before its date.",
+            examples=[True],
+        ),
+    ] = False
+
+
+class S3StoreDefinition(_Place):
+    """A bucket of an S3-compatible object store."""
+
+    kind: Annotated[Literal["s3"], Field(description="An S3-compatible bucket.", examples=["s3"])]
+    connection: Annotated[
+        Word,
+        Field(
+            description="Connection with login (access key), password (secret key) and extra: endpoint_url, region_name, verify.",
+            examples=["lifeboat_primary"],
+        ),
+    ]
+    bucket: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
+        Field(description="Name of the bucket; it must exist.", examples=["lifeboat-primary"]),
+    ]
+    region: Annotated[Slug, Field(description="Region of the bucket.", examples=["us-east-1"])]
+
+
+class FolderStoreDefinition(_Place):
+    """A folder of this machine or of a mount."""
+
+    kind: Annotated[Literal["folder"], Field(description="A folder.", examples=["folder"])]
+    path: Annotated[Path, Field(description="The folder, absolute.", examples=["/backups/lifeboat"])]
+
+
+StoreDefinition = Annotated[S3StoreDefinition | FolderStoreDefinition, Field(discriminator="kind")]
+"""A place where backups live."""
+
+
+class EncryptionKeys(PolicyModel):
+    """The keys that wrap every backup's own key."""
+
+    kms_connection: Annotated[Word, Field(description="Connection to the key service.", examples=["lifeboat_kms"])]
+    kms_key: Annotated[Line, Field(description="The key's alias, id or ARN.", examples=["alias/lifeboat"])]
+    escrow_public_key: Annotated[
+        Line | None,
+        Field(
+            description="Public RSA-4096 key of the escrow copy, as PEM text or as a path (relative to the policies folder); its private "
+            "half stays offline.",
+            examples=["escrow-public.pem"],
+        ),
+    ] = None
+
+    def escrow_public_key_pem(self, folder: Path) -> str | None:
+        """The escrow public key as PEM text.
+
+        :param folder: the policies folder.
+        :return: None when the policy has no escrow.
+        :raises OSError: when the file cannot be read; the loader has checked it.
+        """
+        key = self.escrow_public_key
+        if key is None or key.startswith(_PEM_BEGIN):
+            return key
+        return (folder / key).read_text(encoding="ascii")
+
+
+class Approvals(PolicyModel):
+    """How approvals are made unforgeable."""
+
+    signing_connection: Annotated[
+        Word,
+        Field(
+            description="Connection whose password is the Ed25519 private key (PEM) that signs approvals and evidence.",
+            examples=["lifeboat_signing"],
+        ),
+    ]
+
+
+class Notifications(PolicyModel):
+    """Where alerts and notices go."""
+
+    slack_connection: Annotated[
+        Word, Field(description="Connection of the Slack incoming webhook.", examples=["lifeboat_slack"])
+    ]
+
+
+class Web(PolicyModel):
+    """Where people find the user interface."""
+
+    base_url: Annotated[
+        str,
+        StringConstraints(pattern=r"^https?://[^\s/]+(/[^\s]*)?$"),
+        Field(
+            description="Address of Airflow's web UI, for links in messages and reports.",
+            examples=["https://airflow.example.com"],
+        ),
+    ]
+
+
+class Platform(PolicyModel):
+    """What all protected systems share."""
+
+    stores: Annotated[
+        dict[Slug, StoreDefinition],
+        Field(
+            description="The stores by name; backups are written to 'primary' and copied to the others.",
+            examples=[
+                {
+                    "primary": {
+                        "kind": "s3",
+                        "connection": "lifeboat_primary",
+                        "bucket": "lifeboat-primary",
+                        "region": "us-east-1",
+                        "site": "us-east-1",
+                        "medium": "object-store",
+                        "provider": "ceph",
+                    }
+                }
+            ],
+        ),
+    ]
+    encryption: Annotated[
+        EncryptionKeys,
+        Field(
+            description="The keys that wrap the backups' keys.",
+            examples=[{"kms_connection": "lifeboat_kms", "kms_key": "alias/lifeboat"}],
+        ),
+    ]
+    approvals: Annotated[
+        Approvals, Field(description="How approvals are signed.", examples=[{"signing_connection": "lifeboat_signing"}])
+    ]
+    notifications: Annotated[
+        Notifications,
+        Field(description="Where alerts go.", examples=[{"slack_connection": "lifeboat_slack"}]),
+    ]
+    web: Annotated[
+        Web, Field(description="Where the user interface is.", examples=[{"base_url": "https://airflow.example.com"}])
+    ]
