@@ -1,0 +1,44 @@
+# Lifeboat: `make demo` on a fresh Debian machine is all it takes.
+#
+# include/lab/setup.sh installs what is missing, then runs a command as an unprivileged user (PostgreSQL refuses root)
+# with the project's Python first in PATH.
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test bench demands docs lint format requirements
+
+RUN := ./include/lab/setup.sh run
+# For what writes into this tree: the same Python, as the user who called make.
+HERE := ./include/lab/setup.sh here
+
+help: ## Show this list.
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: ## Install and start everything, back up, drill and rehearse; leaves the web UI open.
+	@$(RUN) python -m include.lab demo
+
+demo-down: ## Stop everything that `make demo` started.
+	@$(RUN) python -m include.lab down
+
+test: ## All tests, on real servers.
+	@$(RUN) python -m pytest $(ARGS)
+
+bench: ## Measure against the classic scripts; writes tests/benchmarks/results.json.
+	@$(RUN) python -m tests.benchmarks $(ARGS)
+
+demands: ## Show which demands are proven by which tests; writes docs/demands.md.
+	@$(HERE) python -m tests.fixtures.demands_report
+
+docs: ## Write again every page and schema that is generated.
+	@$(HERE) python -m include.recovery.policy.generate
+	@$(HERE) python -m recovery_airflow.dag_catalogue
+	@$(HERE) python -m tests.fixtures.demands_report --quiet
+
+lint: ## ruff and mypy.
+	@$(HERE) ruff check .
+	@$(HERE) mypy
+
+format: ## Sort imports and lay out the code.
+	@$(HERE) ruff check --select I --fix --quiet .
+	@$(HERE) ruff format .
+
+requirements: ## Pin the whole closure of pyproject.toml again.
+	@$(HERE) uv pip compile pyproject.toml --extra dev --quiet --output-file requirements.txt --custom-compile-command "make requirements"
