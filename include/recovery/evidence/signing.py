@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 from include.recovery.errors import LifeboatError
 from include.recovery.evidence.records import Record
 
+_HOW_TO_MAKE = "make one with: openssl genpkey -algorithm ed25519"
+
 
 class Signature(Record):
     """A detached signature.
@@ -95,12 +97,9 @@ class Signer:
         try:
             key = load_pem_private_key(_lines(pem), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise LifeboatError(
-                "the signing key is not an unencrypted private key in PEM; "
-                "make one with: openssl genpkey -algorithm ed25519"
-            ) from None
+            raise LifeboatError(f"the signing key is not an unencrypted private key in PEM; {_HOW_TO_MAKE}") from None
         if not isinstance(key, Ed25519PrivateKey):
-            raise LifeboatError("the signing key is not an Ed25519 key; make one with: openssl genpkey -algorithm ed25519")
+            raise LifeboatError(f"the signing key is not an Ed25519 key; {_HOW_TO_MAKE}")
         return cls(key)
 
     @classmethod

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
-_TENTHS_BELOW = 10
+_UNITS = ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s"))
 
 
 def duration(seconds: float | timedelta | None) -> str:
@@ -18,10 +18,10 @@ def duration(seconds: float | timedelta | None) -> str:
     value = seconds.total_seconds() if isinstance(seconds, timedelta) else float(seconds)
     if value < 0:
         return f"-{duration(-value)}"
-    if value < _TENTHS_BELOW:
+    if value < 10:
         return f"{value:.1f}".removesuffix(".0") + " s"
     whole = round(value)
-    for unit, name, lower, lower_name in ((_DAY, "d", _HOUR, "h"), (_HOUR, "h", _MINUTE, "min"), (_MINUTE, "min", 1, "s")):
+    for unit, name, lower, lower_name in _UNITS:
         if whole >= unit:
             rest = (whole % unit) // lower
             return f"{whole // unit} {name}" + (f" {rest} {lower_name}" if rest else "")

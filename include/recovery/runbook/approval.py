@@ -21,17 +21,21 @@ from include.recovery.stores.port import ObjectStore
 
 __all__ = [
     "ApprovalRecord",
+    "Begun",
     "Decision",
     "SignedApproval",
+    "SignedBegun",
     "Signer",
     "Verifier",
     "approve",
     "automatic",
+    "begin",
     "read_approvals",
     "write_approval",
 ]
 
 PURPOSE = "approval"
+BEGUN_PURPOSE = "begun"
 REHEARSAL_PERSON = "rehearsal"
 
 
@@ -73,6 +77,33 @@ class SignedApproval(Record):
     def genuine(self, verifier: Verifier) -> bool:
         """Whether a trusted key signed exactly this answer."""
         return verifier.holds(PURPOSE, canonical(self.approval), self.signature)
+
+
+class Begun(Record):
+    """The moment at which a run first passed the interlock and began: its approvals do not expire under its hands."""
+
+    schema_version: Literal[1] = 1
+    system: str
+    run: str
+    plan: str
+    at: Instant
+
+
+class SignedBegun(Record):
+    """A beginning as it is stored."""
+
+    begun: Begun
+    signature: Signature
+
+    def genuine(self, verifier: Verifier) -> bool:
+        """Whether a trusted key signed exactly this beginning."""
+        return verifier.holds(BEGUN_PURPOSE, canonical(self.begun), self.signature)
+
+
+def begin(plan: RecoveryPlan, signer: Signer, now: datetime) -> SignedBegun:
+    """Sign that a plan's run begins now. Only for a run that the interlock has just let pass."""
+    begun = Begun(system=plan.system, run=plan.run, plan=plan.digest, at=now)
+    return SignedBegun(begun=begun, signature=signer.sign(BEGUN_PURPOSE, canonical(begun)))
 
 
 def approve(
@@ -145,7 +176,7 @@ def read_approvals(store: ObjectStore, system: str, run: str) -> tuple[SignedApp
             found.append(SignedApproval.model_validate_json(content))
         except ValidationError as error:
             raise LifeboatError(
-                f"store {store.name}: {info.key} is not an approval ({plural_problems(error)}); "
+                f"store {store.name}: {info.key} is not an approval ({first_problem(error)}); "
                 "find out who wrote it before recovering anything"
             ) from None
     return tuple(found)
@@ -156,7 +187,7 @@ def approvals_prefix(system: str, run: str) -> str:
     return f"{system}/approvals/{key_text(run)}/"
 
 
-def plural_problems(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
     """A short description of what does not validate, without quoting the content."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "the document"

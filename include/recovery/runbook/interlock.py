@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from include.recovery.errors import ApprovalMissing, Refused
 from include.recovery.evidence.signing import Verifier
 from include.recovery.evidence.words import duration, listed, moment, plural, size
-from include.recovery.runbook.approval import Decision, SignedApproval
+from include.recovery.runbook.approval import ApprovalRecord, Decision, SignedApproval, SignedBegun
 from include.recovery.runbook.plan import Mode, PlannedSource, RecoveryPlan
 from include.recovery.runbook.target import ScratchTarget, TargetFacts
 
@@ -21,6 +21,8 @@ FACTS_HOLD = timedelta(minutes=2)
 """Older facts say nothing about a target any more."""
 CLOCKS_DIFFER = timedelta(minutes=1)
 """How far the clocks of two of our own machines may differ."""
+BEGUN_HOLDS = timedelta(hours=24)
+"""How long a begun run may go on under the approvals that it began with."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def check(
     approvers: Collection[str] | None = None,
     baseline: TargetFacts | None = None,
     scratch: ScratchTarget | None = None,
+    begun: SignedBegun | None = None,
 ) -> Clearance:
     """Let an overwrite pass, or refuse it with one sentence.
 
@@ -61,6 +64,8 @@ def check(
     :param baseline: facts taken right after the target was isolated; what is written after them would be lost
         without being in any copy. Without it the facts of the plan are the baseline.
     :param scratch: the scratch server of a rehearsal, which may write nowhere else.
+    :param begun: when this run passed the interlock for the first time. A restore may take longer than an approval
+        holds, so one that held then holds on, for ``BEGUN_HOLDS``; a rejection counts whenever it comes.
     :raises Refused: when the target is not what the plan names, or somebody still uses it.
     :raises ApprovalMissing: when not enough people have validly approved exactly this plan.
     """
@@ -70,7 +75,8 @@ def check(
     else:
         source = _live_source(plan, facts)
         _require_quiet(source, facts, baseline or source.target, plan.time_zone)
-    people = _approving(plan, approvals, requester, people_needed, now, verifier, approvers)
+    answers = _Answers(plan, plan.digest, requester, now, _held_at(plan, begun, now, verifier), verifier, approvers)
+    people = _approving(answers, approvals, people_needed)
     return Clearance(source, facts, people)
 
 
@@ -81,8 +87,8 @@ def check_unoccupied(facts: TargetFacts) -> None:
     """
     if facts.occupied:
         raise ApprovalMissing(
-            f"{facts} is not empty: it holds {plural(facts.tables, 'table')}, {size(facts.size)}; restore into a new name, "
-            "or have a plan approved that names this database"
+            f"{facts} is not empty: it holds {plural(facts.tables, 'table')}, {size(facts.size)}; "
+            "restore into a new name, or have a plan approved that names this database"
         )
 
 
@@ -97,7 +103,7 @@ def _require_fresh(facts: TargetFacts, now: datetime) -> None:
 
 def _scratch_source(plan: RecoveryPlan, facts: TargetFacts, scratch: ScratchTarget | None) -> PlannedSource:
     if scratch is None:
-        raise Refused(f"a rehearsal of {plan.system} writes only to a scratch server of Lifeboat's own, and none was given")
+        raise Refused(f"a rehearsal of {plan.system} writes only to a scratch server of its own, and none was given")
     live = {source.target.system_identifier for source in plan.sources}
     if not scratch.holds(facts) or facts.system_identifier in live:
         raise Refused(
@@ -122,8 +128,8 @@ def _live_source(plan: RecoveryPlan, facts: TargetFacts) -> PlannedSource:
             ):
                 if wanted != found:
                     raise Refused(
-                        f"{facts}: the plan that was approved names {what} {wanted or 'none'}, found is {found or 'none'}; "
-                        "this is another target, so make a new plan"
+                        f"{facts}: the plan that was approved names {what} {wanted or 'none'}, "
+                        f"found is {found or 'none'}; this is another target, so make a new plan"
                     )
             if facts.occupied and not expected.occupied:
                 raise Refused(f"{facts} was empty when the plan was made and is not any more; make a new plan")
@@ -155,27 +161,81 @@ def _require_quiet(source: PlannedSource, facts: TargetFacts, baseline: TargetFa
         )
 
 
-def _approving(
-    plan: RecoveryPlan,
-    approvals: Sequence[SignedApproval],
-    requester: str | None,
-    people_needed: int,
-    now: datetime,
-    verifier: Verifier,
-    approvers: Collection[str] | None,
-) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class _Answers:
+    """Which answers count for a plan.
+
+    :param held_at: the moment at which an approval must not have expired.
+    """
+
+    plan: RecoveryPlan
+    digest: str
+    requester: str | None
+    now: datetime
+    held_at: datetime
+    verifier: Verifier
+    approvers: Collection[str] | None
+
+    def discounted(self, signed: SignedApproval) -> str | None:
+        """Why an answer does not count; None when it does.
+
+        The signature comes first: nothing else in a forged answer can be believed.
+        """
+        answer = signed.approval
+        if not signed.genuine(self.verifier):
+            return "forged, the signature does not hold"
+        if (answer.system, answer.run, answer.plan) != (self.plan.system, self.plan.run, self.digest):
+            return "for another plan"
+        if answer.at > self.now + CLOCKS_DIFFER:
+            return "dated in the future"
+        return self._expired(answer) or self._not_entitled(answer)
+
+    def _expired(self, answer: ApprovalRecord) -> str | None:
+        if answer.decision is Decision.REJECT:
+            return None
+        expires = min(answer.expires, answer.at + self.plan.approval.expires)
+        # An approval that came after the beginning has to hold now; one from before it, at the beginning.
+        moment_that_counts = self.held_at if answer.at <= self.held_at else self.now
+        return f"expired at {moment(expires, self.plan.time_zone)}" if expires <= moment_that_counts else None
+
+    def _not_entitled(self, answer: ApprovalRecord) -> str | None:
+        if self.plan.mode is Mode.REHEARSAL:
+            return None
+        if answer.via == "rehearsal":
+            return "given by a rehearsal"
+        if answer.person in (self.requester, self.plan.requester):
+            return "asked for the recovery"
+        holders = set(self.plan.approval.approvers)
+        if self.approvers is not None:
+            holders &= set(self.approvers)
+        return None if answer.person in holders else f"does not hold the role {self.plan.approval.role}"
+
+
+def _held_at(plan: RecoveryPlan, begun: SignedBegun | None, now: datetime, verifier: Verifier) -> datetime:
+    """The moment at which approvals have to hold: the signed beginning of this very plan, or else now."""
+    if begun is None:
+        return now
+    said = begun.begun
+    if not begun.genuine(verifier):
+        raise Refused(f"the marker that the run of {plan.system} has begun is forged: its signature does not hold")
+    if (said.system, said.run, said.plan) != (plan.system, plan.run, plan.digest):
+        return now
+    return said.at if timedelta() <= now - said.at <= BEGUN_HOLDS else now
+
+
+def _approving(answers: _Answers, approvals: Sequence[SignedApproval], people_needed: int) -> tuple[str, ...]:
     """The distinct people whose approval counts.
 
     :raises Refused: when one of them rejected.
     :raises ApprovalMissing: when they are too few, with the reason for each answer that does not count.
     """
-    digest = plan.digest
+    plan = answers.plan
     needed = 1 if plan.mode is Mode.REHEARSAL else max(1, people_needed, plan.approval.people)
     people: dict[str, None] = {}
     reasons: list[str] = []
     for signed in approvals:
         answer = signed.approval
-        reason = _discounted(plan, digest, signed, requester, now, verifier, approvers)
+        reason = answers.discounted(signed)
         if reason is not None:
             reasons.append(f"{answer.person}: {reason}")
         elif answer.decision is Decision.REJECT:
@@ -186,40 +246,10 @@ def _approving(
         why = f" ({listed(reasons)})" if reasons else ""
         raise ApprovalMissing(
             f"overwriting {listed([str(s.target) for s in plan.sources])} needs the signed approval of "
-            f"{plural(needed, 'person', 'people')} with the role {plan.approval.role}, "
-            f"{len(people) or 'none'} valid for this plan {'were' if len(people) > 1 else 'was'} found{why}"
+            f"{plural(needed, 'person', 'people')} with the role {plan.approval.role}; "
+            f"valid for this plan {'is' if len(people) == 1 else 'are'} {len(people) or 'none'}{why}"
         )
     return tuple(people)
-
-
-def _discounted(
-    plan: RecoveryPlan,
-    digest: str,
-    signed: SignedApproval,
-    requester: str | None,
-    now: datetime,
-    verifier: Verifier,
-    approvers: Collection[str] | None,
-) -> str | None:
-    """Why an answer does not count; None when it does. The signature comes first: nothing else in it can be believed."""
-    answer = signed.approval
-    if not signed.genuine(verifier):
-        return "forged, the signature does not hold"
-    if (answer.system, answer.run, answer.plan) != (plan.system, plan.run, digest):
-        return "for another plan"
-    if answer.at > now + CLOCKS_DIFFER:
-        return "dated in the future"
-    if answer.decision is Decision.APPROVE and (answer.expires <= now or answer.at + plan.approval.expires <= now):
-        return f"expired at {moment(min(answer.expires, answer.at + plan.approval.expires), plan.time_zone)}"
-    if plan.mode is Mode.REHEARSAL:
-        return None
-    if answer.via == "rehearsal":
-        return "given by a rehearsal"
-    if answer.person in (requester, plan.requester):
-        return "asked for the recovery"
-    if answer.person not in plan.approval.approvers or (approvers is not None and answer.person not in approvers):
-        return f"does not hold the role {plan.approval.role}"
-    return None
 
 
 def _named(plan: RecoveryPlan) -> str:

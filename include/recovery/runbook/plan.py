@@ -186,7 +186,9 @@ class RecoveryPlan(Record):
         )
 
     def _rejected(self) -> str:
-        return "Nothing is touched: the live data stay as they are, the run ends red, and a new run may propose another plan"
+        return (
+            "Nothing is touched: the live data stay as they are, the run ends red; a new run may propose another plan"
+        )
 
     def _at(self, at: Instant | None) -> str:
         return moment(at, self.time_zone)
@@ -200,7 +202,7 @@ def _kept(source: PlannedSource) -> str:
     if not source.target.occupied:
         return f"{source.source}: there is nothing to keep"
     if source.tables:
-        return f"{source.source}: the rows that are there now, in the schema `{source.safety_copy}` of the same database"
+        return f"{source.source}: the rows that are there now, in schema `{source.safety_copy}` of the same database"
     return f"{source.source}: the database as it is now, renamed to `{source.safety_copy}`; nothing is deleted"
 
 
