@@ -1,0 +1,133 @@
+"""Users and buckets of a region: versioned, under object lock, with no more rights than their use needs."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+from botocore.config import Config
+
+from include.lab.ceph import CephCluster
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+OWNER, WRITER = "lifeboat-owner", "lifeboat"
+
+APPEND_ONLY = (
+    "s3:PutObject",
+    "s3:GetObject",
+    "s3:GetObjectVersion",
+    "s3:GetObjectRetention",
+    "s3:GetObjectLegalHold",
+    "s3:PutObjectRetention",
+    "s3:PutObjectLegalHold",
+    "s3:DeleteObject",
+    "s3:ListBucket",
+    "s3:ListBucketVersions",
+    "s3:ListBucketMultipartUploads",
+    "s3:ListMultipartUploadParts",
+    "s3:AbortMultipartUpload",
+    "s3:GetBucketLocation",
+    "s3:GetBucketVersioning",
+    "s3:GetBucketObjectLockConfiguration",
+)
+"""What the offsite writer may do. ``DeleteObject`` leaves a marker; deleting a version is not among it."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """An access key of S3."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+
+    @classmethod
+    def random(cls) -> Self:
+        """New ones, of the usual length."""
+        return cls(secrets.token_hex(10).upper(), secrets.token_hex(20))
+
+
+@dataclass(frozen=True)
+class RegionKeys:
+    """Who may do what in one region.
+
+    :param owner: owns the bucket; nobody but the lab itself uses it.
+    :param writer: what Lifeboat logs in with.
+    """
+
+    owner: Credentials
+    writer: Credentials
+
+    @classmethod
+    def random(cls) -> Self:
+        """New ones for a new lab."""
+        return cls(Credentials.random(), Credentials.random())
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """What ``as_json`` gave."""
+        return cls(Credentials(**saved["owner"]), Credentials(**saved["writer"]))
+
+    def as_json(self) -> dict[str, Any]:
+        """For the lab's file of secrets."""
+        return asdict(self)
+
+
+def client(endpoint: str, region: str, credentials: Credentials, authority: Path) -> S3Client:
+    """An S3 client that verifies the lab's certificate strictly."""
+    config = Config(
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path"},
+        retries={"max_attempts": 5, "mode": "standard"},
+    )
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
+        verify=str(authority),
+        config=config,
+    )
+
+
+def make_bucket(
+    cluster: CephCluster, region: str, keys: RegionKeys, bucket: str, *, locked_days: int | None, append_only: bool
+) -> None:
+    """A versioned bucket with object lock.
+
+    :param locked_days: each object is under COMPLIANCE retention so long; None: only what asks for it.
+    :param append_only: the writer cannot delete a version, whatever its retention.
+    """
+    cluster.make_user(OWNER, keys.owner.access_key, keys.owner.secret_key)
+    cluster.make_user(WRITER, keys.writer.access_key, keys.writer.secret_key)
+    s3 = client(cluster.endpoint, region, keys.owner, cluster.certificates.authority)
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    if locked_days:
+        s3.put_object_lock_configuration(
+            Bucket=bucket,
+            ObjectLockConfiguration={
+                "ObjectLockEnabled": "Enabled",
+                "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": locked_days}},
+            },
+        )
+    actions = list(APPEND_ONLY) if append_only else ["s3:*"]
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": [f"arn:aws:iam:::user/{WRITER}"]},
+                "Action": actions,
+                "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
+            }
+        ],
+    }
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
