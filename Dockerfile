@@ -17,8 +17,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 USER airflow
-COPY --chown=airflow:root requirements.txt /tmp/requirements.txt
-RUN pip install --no-cache-dir --requirement /tmp/requirements.txt
+COPY --chown=airflow:root pyproject.toml requirements.txt /tmp/lifeboat/
+# What pyproject.toml asks for at run time, in the versions of requirements.txt; the test tools stay out.
+RUN uv pip install --no-cache --constraint /tmp/lifeboat/requirements.txt --requirement /tmp/lifeboat/pyproject.toml
 
 COPY --chown=airflow:root dags /opt/lifeboat/dags
 COPY --chown=airflow:root plugins /opt/lifeboat/plugins
