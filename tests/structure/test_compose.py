@@ -83,7 +83,8 @@ def test_the_image_has_the_pinned_airflow() -> None:
     base = re.search(
         r"^FROM apache/airflow:(\S+?)-python", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
     )
-    assert pinned and base
+    assert pinned
+    assert base
     assert pinned.group(1) == base.group(1)
 
 
