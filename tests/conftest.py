@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.fixtures.shared", "tests.fixtures.servers"]
+pytest_plugins = ["tests.fixtures.airflow_home", "tests.fixtures.shared", "tests.fixtures.servers"]

@@ -1,0 +1,62 @@
+"""
+### Purpose
+Proves that a system's backups are its data: picks a recovery point, restores it on a scratch server that only its own
+unix socket reaches, compares every row with the fingerprint taken inside the backup's snapshot, runs the system's own
+queries, measures how long it took, writes the report, and tears the server down whatever happened.
+
+### Schedule
+The policy's cron line in the system's time zone. Trigger it by hand to prove one particular recovery point.
+
+### Inputs
+The catalog, the key service, disk for one restored copy of each source on the worker (`LIFEBOAT_SCRATCH`).
+
+### What a failure means
+This backup could not be recovered now, or what came back is not what was backed up. A run is red also when a check is
+missing: not proven counts as not recoverable.
+
+### What to do
+The report and the failed task name the table and the rows. Take a new backup, drill again, and find out what differed
+before older backups expire.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG
+
+from include.recovery.policy.models import Drill, ProtectedSystem
+from recovery_airflow.dag_defaults import BEGINNING, DEFAULT_ARGS, Tag, page, policies, schedule_of, tags, wanted
+from recovery_airflow.task_groups import drill_sources
+from recovery_airflow.trigger_form import drill_form
+
+
+def drill_dag(system: ProtectedSystem, cadence: str, drill: Drill) -> DAG:
+    """The graph of one drill of one system."""
+    with DAG(
+        dag_id=f"drill__{system.system}__{cadence}",
+        dag_display_name=f"Drill {system.system}: {cadence}",
+        doc_md=page(
+            __doc__,
+            [
+                ("System", system.title),
+                ("Schedule", f"`{drill.cron}` in {system.time_zone}"),
+                ("Restores", f"{', '.join(drill.sources)} from store {drill.store}, {drill.recovery_point}"),
+                ("Why", drill.note or "the policy wants it"),
+            ],
+        ),
+        schedule=schedule_of(drill.cron, system),
+        start_date=BEGINNING,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=False,
+        default_args=DEFAULT_ARGS,
+        params=drill_form(drill.recovery_point),
+        tags=tags(Tag.DRILL, system.system),
+    ) as dag:
+        drill_sources(system, cadence, drill)
+    return dag
+
+
+for _system in policies().systems.values():
+    for _cadence, _drill in _system.drills.items():
+        if wanted(f"drill__{_system.system}__{_cadence}"):
+            globals()[f"drill__{_system.system}__{_cadence}"] = drill_dag(_system, _cadence, _drill)

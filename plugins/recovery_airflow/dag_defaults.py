@@ -1,0 +1,106 @@
+"""What all graphs share: tags, retries, schedules, and which DAG has to be built at all."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import (
+    Asset,
+    CronTriggerTimetable,
+    ExceptionRetryPolicy,
+    RetryAction,
+    RetryRule,
+    get_parsing_context,
+)
+
+from include.recovery import errors
+from include.recovery.policy.files import PolicySet, load_folder, policies_folder
+from include.recovery.policy.models import ProtectedSystem
+from recovery_airflow.notifications.slack_alerts import SlackAlert
+
+
+class Tag(StrEnum):
+    """What a DAG is for; each DAG has one of these and its system's own tag."""
+
+    BACKUP = "backup"
+    REPLICATION = "replication"
+    DRILL = "drill"
+    RUNBOOK = "runbook"
+    BUTTON = "button"
+
+
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(exception=[errors.Unavailable, ConnectionError, TimeoutError], action=RetryAction.RETRY),
+        RetryRule(
+            exception=[
+                errors.BackupCorrupt,
+                errors.KeyUnavailable,
+                errors.NotIdentical,
+                errors.Refused,
+                errors.PolicyError,
+                errors.SourceError,
+                errors.BackupNotFound,
+                errors.LeaseHeld,
+                errors.LeaseLost,
+            ],
+            action=RetryAction.FAIL,
+            reason="the same attempt would end in the same way",
+        ),
+    ],
+    default=RetryAction.DEFAULT,
+)
+"""Trouble on the way retries; a corrupt backup, a refusal, a missing right never does."""
+
+DEFAULT_ARGS = {
+    "owner": "lifeboat",
+    # A killed worker is noticed by its missing heartbeat and retried by this number alone, whatever the policy says.
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
+    "retry_policy": RETRY_POLICY,
+    "execution_timeout": timedelta(hours=6),
+    "on_failure_callback": [SlackAlert()],
+}
+
+SCRATCH_QUEUE = os.environ.get("LIFEBOAT_SCRATCH_QUEUE") or None
+"""Where scratch servers live: with several workers, a queue that one worker listens to. None means the default queue."""
+
+BEGINNING = datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC"))
+
+
+def policies() -> PolicySet:
+    """All policies, read from local files: the only I/O while a DAG file is parsed."""
+    return load_folder(policies_folder())
+
+
+def wanted(dag_id: str) -> bool:
+    """Whether this DAG has to be built: all of them for the DAG processor, one for a task that starts."""
+    return get_parsing_context().dag_id in {None, dag_id}
+
+
+def schedule_of(cron: str, system: ProtectedSystem) -> CronTriggerTimetable:
+    """A policy's cron line, read in the system's own time zone (so 02:00 stays 02:00 in summer)."""
+    return CronTriggerTimetable(cron, timezone=system.time_zone)
+
+
+def backups_of(system: str) -> Asset:
+    """The asset by which a finished backup is handed over to replication."""
+    return Asset(name=f"backups__{system}", uri=f"x-lifeboat://backups/{system}", group="lifeboat")
+
+
+def tags(kind: Tag, system: str | None = None) -> list[str]:
+    """A DAG's tags: what it is for, and whom it protects."""
+    return [kind.value] if system is None else [kind.value, f"system:{system}"]
+
+
+def page(doc: str | None, facts: Iterable[tuple[str, object]]) -> str:
+    """A DAG's page in the UI: the docstring of its file, below the facts of this very DAG."""
+    rows = [f"| **{name}** | {str(value).replace(chr(10), ' ')} |" for name, value in facts]
+    return "\n".join(["| | |", "|---|---|", *rows, "", inspect.cleandoc(doc or "")])

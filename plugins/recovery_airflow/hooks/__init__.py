@@ -1,0 +1,1 @@
+"""Hooks: how a task gets at what Airflow knows."""

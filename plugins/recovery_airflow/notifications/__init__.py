@@ -1,0 +1,1 @@
+"""Notifiers: how people hear of what a task found."""

@@ -1,0 +1,102 @@
+"""Taking a logical backup: look first, dump, hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from include.recovery.evidence.words import size
+from include.recovery.sources import verbs
+from recovery_airflow.dag_defaults import backups_of
+from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress, truth
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PrecheckOperator(StepOperator):
+    """Looks whether a source can be backed up completely: reachable, rights on every table, no row hidden.
+
+    :param source: name of the source in the policy.
+    """
+
+    template_fields: Sequence[str] = ("system", "source")
+    required = ("system", "source")
+
+    def __init__(self, *, source: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+
+    def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        workspace = self.workspace
+        system = workspace.system(self.system)
+        source = system.source(self.source)
+        found = verbs(source.kind).precheck(workspace, system, source)
+        return {"sentence": f"{self.source} can be backed up: {found}"}
+
+
+class PgDumpOperator(StepOperator):
+    """Backs a PostgreSQL database up: parallel dumps of one snapshot, fingerprinted, encrypted, streamed to the store.
+
+    Nothing is spooled. A second run of the same backup is refused while one lives; a retry of a killed run takes its
+    lease over. What a failed try leaves behind is never listed as a backup.
+
+    :param source: name of the source in the policy.
+    :param tier: name of the tier in the policy.
+    :param note: why it was taken by hand; kept in the manifest.
+    :param hold: keep it until somebody releases it.
+    """
+
+    template_fields: Sequence[str] = ("system", "source", "tier", "note", "hold")
+    required = ("system", "source", "tier")
+    ui_color = "#cfe8cf"
+
+    def __init__(self, *, source: str, tier: str, note: str | None = None, hold: bool | str = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.source = source
+        self.tier = tier
+        self.note = note
+        self.hold = hold
+
+    def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        workspace = self.workspace
+        system = workspace.system(self.system)
+        source = system.source(self.source)
+        manifest = verbs(source.kind).backup(
+            workspace,
+            system,
+            source,
+            system.tier(self.tier),
+            run=run.info,
+            note=None if self.note in {None, "", "None"} else self.note,
+            hold=truth(self.hold),
+            progress=TaskProgress(self.log),
+            stop=self.stop,
+        )
+        return {
+            "source": self.source,
+            "kind": manifest.kind,
+            "backup": manifest.id,
+            "sentence": f"backup {manifest.id} of {self.source}: {size(manifest.stored_size)} in {len(manifest.parts)} parts, "
+            f"snapshot of {manifest.snapshot_at:%Y-%m-%d %H:%M:%S} UTC",
+        }
+
+
+class AnnounceBackupsOperator(StepOperator):
+    """Tells replication which backups are new, through the system's asset.
+
+    :param backups: what the tasks of ``PgDumpOperator`` returned.
+    """
+
+    template_fields: Sequence[str] = ("system", "backups")
+
+    def __init__(self, *, backups: Sequence[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.backups = backups
+
+    def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        asset = backups_of(self.system)
+        new = [{key: made[key] for key in ("source", "kind", "backup")} for made in self.backups]
+        context["outlet_events"][asset].extra = {"backups": new, "at": datetime.now(UTC).isoformat()}
+        return {"sentence": f"announced {', '.join(made['backup'] for made in new)} to replication"}

@@ -1,0 +1,139 @@
+"""Approval by people of the policy's role, kept as a signed object: a green task alone proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+
+from include.recovery.errors import ApprovalMissing, LifeboatError
+from include.recovery.runbook.approval import Decision, approve, automatic, read_approvals, write_approval
+from include.recovery.runbook.folder import RunFolder
+from include.recovery.runbook.plan import Mode, RecoveryPlan
+from recovery_airflow.hooks.workspace import WorkspaceHook
+from recovery_airflow.operators.step import RunFacts
+from recovery_airflow.people import airflow_users, policy_name, user_ids
+from recovery_airflow.plans import read_plan
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.recovery.workspace import Workspace
+
+ANSWERS = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception=[HITLRejectException, HITLTimeoutError, LifeboatError],
+            action=RetryAction.FAIL,
+            reason="an answer, or its absence, is not asked for twice",
+        )
+    ]
+)
+
+
+class PolicyApproval(ApprovalOperator):
+    """Asks people of the policy's role to approve the plan, and stores who did, signed.
+
+    Whoever triggered the run is not asked; neither is whoever answered before, where two people must agree. A rehearsal
+    approves itself, so that its interlock too reads a signed object, one that is worth nothing in an incident.
+
+    :param system: name of the protected system.
+    :param plan: what the planning task returned: key and digest of the plan.
+    :param turn: 1 for the first person, 2 for the second, who is asked only where the plan wants two.
+    """
+
+    template_fields: Sequence[str] = ("subject", "body", "system", "plan")
+
+    def __init__(self, *, system: str, plan: Any, turn: int = 1, response_timeout: timedelta, **kwargs: Any) -> None:
+        kwargs.setdefault("retries", 1)
+        kwargs.setdefault("retry_policy", ANSWERS)
+        super().__init__(
+            subject=f"Recover {system}",
+            body="The plan is read from the store when the question is asked.",
+            fail_on_reject=True,
+            response_timeout=response_timeout,
+            **kwargs,
+        )
+        self.system = system
+        self.plan = plan
+        self.turn = turn
+
+    def execute(self, context: Context) -> Any:
+        """Put the plan before the people who may approve it.
+
+        :raises ApprovalMissing: when nobody is left to ask.
+        """
+        workspace = WorkspaceHook().get_conn()
+        run = RunFacts.of(context)
+        folder = RunFolder(workspace.store("primary"), self.system, run.run_key)
+        plan = read_plan(folder, self.plan)
+        if plan.mode is Mode.REHEARSAL:
+            return self.approve_rehearsal(workspace, plan)
+        if self.turn > plan.approval.people:
+            self.log.info("the policy asks for %s person only; nothing to do", plan.approval.people)
+            return None
+        people = self.people(workspace, plan, run)
+        self.subject = f"Approve: recover {plan.title} ({plan.scenario.replace('_', ' ')})"
+        self.body = plan.in_words()
+        self.assigned_users = airflow_users(people, user_ids())
+        self.log.info("asking %s", ", ".join(people))
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Check who answered, and sign and store the answer."""
+        workspace = WorkspaceHook().get_conn()
+        run = RunFacts.of(context)
+        folder = RunFolder(workspace.store("primary"), self.system, run.run_key)
+        plan = read_plan(folder, self.plan)
+        if "error" not in event:
+            self.record(workspace, plan, run, event)
+        return super().execute_complete(context, event)["chosen_options"]
+
+    def approve_rehearsal(self, workspace: Workspace, plan: RecoveryPlan) -> str | None:
+        """A rehearsal's own approval."""
+        if self.turn > 1:
+            return None
+        key = write_approval(workspace.store("primary"), workspace.signer(), automatic(plan, datetime.now(UTC)))
+        self.log.info("a rehearsal approves itself: %s", key)
+        return key
+
+    def people(self, workspace: Workspace, plan: RecoveryPlan, run: RunFacts) -> list[str]:
+        """Who may answer now: holders of the role, without the requester and without those who have answered.
+
+        :raises ApprovalMissing: when the requester is not known, or nobody is left.
+        """
+        if run.requester is None:
+            raise ApprovalMissing(
+                f"nobody is known to have asked for this recovery of {self.system}, so nobody can be kept from approving "
+                "their own request; trigger the run in the web UI, or through the API with a user's token"
+            )
+        given = read_approvals(workspace.store("primary"), plan.system, plan.run)
+        before = {signed.approval.person for signed in given if signed.approval.plan == plan.digest}
+        people = [name for name in plan.approval.approvers if name not in {run.requester, plan.requester, *before}]
+        if not people:
+            raise ApprovalMissing(
+                f"nobody is left to approve this recovery of {self.system}: the role {plan.approval.role} is held by "
+                f"{', '.join(plan.approval.approvers)}, and {run.requester} asked for it; somebody else has to trigger it, "
+                "or the policy needs one more person in that role"
+            )
+        return people
+
+    def record(self, workspace: Workspace, plan: RecoveryPlan, run: RunFacts, event: dict[str, Any]) -> None:
+        """Sign and store one person's answer.
+
+        :raises ApprovalMissing: when the answer is not that of a person who was asked.
+        """
+        user = event.get("responded_by_user")
+        if not user:
+            raise ApprovalMissing(f"the answer for {self.system} names nobody; it does not count")
+        person = policy_name(user["id"], user_ids())
+        if person not in self.people(workspace, plan, run):
+            raise ApprovalMissing(f"{person} answered for {self.system} and was not asked; the answer does not count")
+        said = Decision.APPROVE if event["chosen_options"] == [self.APPROVE] else Decision.REJECT
+        answer = approve(plan, person, datetime.now(UTC), decision=said, via="airflow")
+        key = write_approval(workspace.store("primary"), workspace.signer(), answer)
+        self.log.info("%s by %s, kept signed in %s", said.value, person, key)

@@ -1,0 +1,189 @@
+"""The phases of a runbook up to the point where something changes: declare, assess, stage, isolate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from include.recovery import messages
+from include.recovery.errors import PolicyError
+from include.recovery.evidence.history import read_reports
+from include.recovery.evidence.words import duration, plural
+from include.recovery.postgres.facts import target_facts
+from include.recovery.postgres.scratch import ScratchServer
+from include.recovery.postgres.swap import isolate
+from include.recovery.runbook.assess import assess
+from include.recovery.runbook.plan import Mode, PlannedSource, RecoveryPlan
+from include.recovery.runbook.planning import Choice, draft_plan
+from recovery_airflow.notifications.slack_alerts import send_notice
+from recovery_airflow.operators.runbook_step import PlannedStepOperator, now
+from recovery_airflow.operators.step import RunFacts, StepOperator
+from recovery_airflow.plans import read_plan
+from recovery_airflow.scratch import scratch_folder
+from recovery_airflow.stand_in import build_stand_in
+from recovery_airflow.trigger_form import Field
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class DeclareOperator(StepOperator):
+    """Opens the incident: checks what was asked for, starts the clock, tells the team.
+
+    :param scenario: a scenario of the policy.
+    :param mode: ``rehearsal`` or ``incident``.
+    :param reason: what was seen.
+    """
+
+    template_fields: Sequence[str] = ("system", "scenario", "mode", "reason")
+    required = ("system", "scenario", "mode")
+
+    def __init__(self, *, scenario: str, mode: str, reason: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scenario = scenario
+        self.mode = mode
+        self.reason = reason
+
+    def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        system = self.workspace.system(self.system)
+        if self.scenario not in system.scenarios:
+            known = ", ".join(system.scenarios)
+            raise PolicyError([f"{self.system}: scenario {self.scenario!r} is not in the policy; allowed are {known}"])
+        if self.scenario == "table_corruption" and not context["params"][Field.TABLES]:
+            raise PolicyError(
+                [f"{self.system}: table corruption needs the names of the tables; trigger again with one per line"]
+            )
+        said = None if self.reason in {None, "", "None"} else self.reason
+        title = f"{Mode(self.mode).value} declared: {self.scenario.replace('_', ' ')}"
+        send_notice(
+            self.workspace,
+            messages.notice(
+                system=system.title,
+                title=title,
+                summary=said or "",
+                facts={"Started by": run.started_by, "RTO": system.scenarios[self.scenario].in_words()},
+                url=run.url,
+            ),
+            self.log,
+        )
+        return {"incident": run.run_key, "sentence": f"{title} by {run.started_by}{f': {said}' if said else ''}"}
+
+
+class PlanRecoveryOperator(StepOperator):
+    """Finds out which recovery points exist and what each would lose, chooses, and fixes the plan that is to be approved.
+
+    :param scenario: a scenario of the policy.
+    :param mode: ``rehearsal`` or ``incident``.
+    :param wish: which recovery point.
+    """
+
+    template_fields: Sequence[str] = ("system", "scenario", "mode", "wish")
+    required = ("system", "scenario", "mode", "wish")
+
+    def __init__(self, *, scenario: str, mode: str, wish: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scenario = scenario
+        self.mode = mode
+        self.wish = wish
+
+    def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        system = self.workspace.system(self.system)
+        tables = tuple(context["params"][Field.TABLES]) if self.scenario == "table_corruption" else ()
+        choices = [self.choice(source.name, tables) for source in system.sources]
+        plan = draft_plan(
+            system,
+            self.scenario,
+            self.mode,
+            choices,
+            run=run.run_key,
+            requester=run.requester,
+            now=now(),
+            history=read_reports(self.workspace.store("primary"), self.system),
+        )
+        plan = self.folder(run).save_plan(plan)
+        self.log.info("%s", plan.in_words())
+        lost = f"loses what was written in the last {duration(plan.loss_seconds)}"
+        return {"digest": plan.digest, "sentence": f"plan {plan.digest[:12]}: {self.wish}, {lost}"}
+
+    def choice(self, name: str, tables: tuple[str, ...]) -> Choice:
+        """What to do about one source."""
+        system = self.workspace.system(self.system)
+        source = system.source(name)
+        catalog = self.workspace.catalog()
+        assessment = assess(
+            catalog.backups(system=self.system, source=name),
+            system=self.system,
+            source=name,
+            now=now(),
+            rpo_seconds=system.rpo(source).total_seconds(),
+        )
+        self.log.info("%s", assessment.in_words(system.time_zone))
+        backup = catalog.pick(self.system, name, source.kind, self.wish)
+        live = self.workspace.server(source, role="restore")
+        return Choice.of(assessment, backup, target_facts(live, tables=tables, now=now()), tables=tables)
+
+
+class BuildStandInOperator(StepOperator):
+    """Rehearsal: starts a scratch server and puts a damaged stand-in there for every database that the plan replaces.
+
+    :param plan: what the planning task returned.
+    """
+
+    template_fields: Sequence[str] = ("system", "plan")
+
+    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        plan = read_plan(self.folder(run), self.plan)
+        if plan.mode is Mode.INCIDENT:
+            return {"sentence": "nothing to do: an incident works on the live servers"}
+        server = ScratchServer.start(scratch_folder(run), profile="stock")
+        for planned in plan.sources:
+            build_stand_in(self.workspace, plan, planned, server, run=run.info, stop=self.stop)
+        damaged = plural(len(plan.sources), "damaged stand-in")
+        return {"sentence": f"{damaged} on scratch server {server.target.system_identifier}"}
+
+
+class RemoveStandInOperator(StepOperator):
+    """Removes the scratch server of a rehearsal; nothing to remove is a success."""
+
+    def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        folder = scratch_folder(run)
+        if not folder.exists():
+            return {"sentence": "there was no scratch server"}
+        ScratchServer.remove(folder)
+        return {"sentence": "the scratch server is gone"}
+
+
+class IsolateOperator(PlannedStepOperator):
+    """Closes the database to its clients, so that nothing is written behind the safety copy's back.
+
+    From here on the run has begun: approvals that hold now hold to its end.
+    """
+
+    def act(self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts) -> dict[str, Any]:
+        people = self.require_approval(plan, run)
+        folder = self.folder(run)
+        folder.begin(plan, self.workspace.signer(), now())
+        if planned.tables:
+            return {"sentence": f"nothing to do: single tables are replaced under a lock; approved by {people}"}
+        if not self.facts(plan, planned, run).exists:
+            return {"sentence": f"nothing to do: {planned.target.database} does not exist; approved by {people}"}
+        if folder.done(swapped(self.source)):
+            return {"sentence": "nothing to do: the restored database is in place already"}
+        ended = isolate(self.live(plan, run))
+        facts = self.facts(plan, planned, run)
+        folder.mark(isolated(self.source), now(), {"facts": facts.model_dump(mode="json")})
+        return {"sentence": f"{facts.database} takes no new sessions, {plural(ended, 'session')} ended; approved by {people}"}
+
+
+def isolated(source: str) -> str:
+    """The marker that keeps what was found right after a source was isolated."""
+    return f"isolated {source}"
+
+
+def swapped(source: str) -> str:
+    """The marker of the swap of a source."""
+    return f"swapped {source}"

@@ -1,0 +1,40 @@
+"""The scratch server of a run: one folder for each run, found again by every task of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.recovery.errors import SourceUnavailable
+from include.recovery.postgres.scratch import ScratchServer
+
+if TYPE_CHECKING:
+    from recovery_airflow.operators.step import RunFacts
+
+
+def scratch_root() -> Path:
+    """Where scratch servers live: ``LIFEBOAT_SCRATCH``, or a folder of the system's temporary directory."""
+    return Path(os.environ.get("LIFEBOAT_SCRATCH") or Path(tempfile.gettempdir()) / "lifeboat")
+
+
+def scratch_folder(run: RunFacts) -> Path:
+    """The folder of a run, short because a unix socket's path must be, and the same for every try of every task."""
+    return scratch_root() / hashlib.sha256(run.run_key.encode()).hexdigest()[:12]
+
+
+def attach(run: RunFacts) -> ScratchServer:
+    """The running scratch server of a run.
+
+    :raises SourceUnavailable: when it is not on this machine, or does not run any more.
+    """
+    folder = scratch_folder(run)
+    if not folder.is_dir():
+        raise SourceUnavailable(
+            f"the scratch server of {run.run_key} is not on {socket.gethostname()} ({folder} does not exist); if it was "
+            "started on another worker, give scratch tasks a queue that one worker listens to (LIFEBOAT_SCRATCH_QUEUE)"
+        )
+    return ScratchServer.attach(folder)

@@ -1,0 +1,150 @@
+"""The groups of tasks that the DAG files are made of: phases are groups, task ids are verbs with the source behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from airflow.sdk import TaskGroup, chain
+
+from include.recovery.policy.models import Drill, ProtectedSystem, Tier
+from include.recovery.policy.pools import REPLICATION_POOL, RESTORE_POOL, pool_of
+from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of
+from recovery_airflow.operators.drill_report import DrillReportOperator
+from recovery_airflow.operators.logical_backup import AnnounceBackupsOperator, PgDumpOperator, PrecheckOperator
+from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBackupOperator
+from recovery_airflow.operators.offsite_copy import FindMissingCopiesOperator, S3ReplicateOperator
+from recovery_airflow.operators.run_recovery import RunRecoveryOperator
+from recovery_airflow.operators.scratch_server import ScratchServerStartOperator, ScratchServerStopOperator
+from recovery_airflow.operators.verdict import VerdictOperator
+from recovery_airflow.operators.verification import (
+    ChecksumCompareOperator,
+    StoredPartsCheckOperator,
+    ValidationQueriesOperator,
+)
+from recovery_airflow.trigger_form import Field
+
+ON_SCRATCH = {"pool": RESTORE_POOL} | ({"queue": SCRATCH_QUEUE} if SCRATCH_QUEUE else {})
+"""Arguments of tasks that work on a scratch server: a slot of the restore pool, on the worker where the server is."""
+
+
+def back_up_sources(system: ProtectedSystem, tier: Tier) -> list[PgDumpOperator]:
+    """Look at each source, back it up, and read back what is stored; sources side by side.
+
+    :returns: the tasks that back up, whose results name the new backups.
+    """
+    dumps = []
+    with TaskGroup("precheck"):
+        prechecks = {
+            source: PrecheckOperator(
+                task_id=f"inspect__{source}", system=system.system, source=source, pool=pool_of(system.system, source)
+            )
+            for source in tier.sources
+        }
+    with TaskGroup("back_up"):
+        for source in tier.sources:
+            dump = PgDumpOperator(
+                task_id=f"dump__{source}",
+                system=system.system,
+                source=source,
+                tier=tier.name,
+                note="{{ params.note or '' }}",
+                hold="{{ params.hold }}",
+                pool=pool_of(system.system, source),
+            )
+            prechecks[source] >> dump
+            dumps.append(dump)
+    with TaskGroup("verify"):
+        for dump in dumps:
+            StoredPartsCheckOperator(
+                task_id=f"reread__{dump.source}", system=system.system, source=dump.source, backup=dump.output["backup"]
+            )
+    return dumps
+
+
+def announce_backups(system: ProtectedSystem, dumps: Sequence[PgDumpOperator]) -> None:
+    """Hand the new backups over to replication, once every one of them was read back; then the verdict."""
+    announce = AnnounceBackupsOperator(
+        task_id="announce",
+        system=system.system,
+        backups=[dump.output for dump in dumps],
+        outlets=[backups_of(system.system)],
+    )
+    verdict = VerdictOperator(task_id="verdict", system=system.system)
+    for dump in dumps:
+        dump >> [task for task in dump.downstream_list if task.task_id.startswith("verify.")] >> announce
+    announce >> verdict
+
+
+def copy_backups(system: ProtectedSystem) -> None:
+    """Find what lacks a copy, copy each of them, and judge. Nothing to copy is a success, not a gap."""
+    find = FindMissingCopiesOperator(task_id="find_missing", system=system.system, pool=REPLICATION_POOL)
+    copy = S3ReplicateOperator.partial(
+        task_id="copy", system=system.system, pool=REPLICATION_POOL, map_index_template="{{ task.title }}"
+    ).expand(copy=find.output)
+    find >> copy >> VerdictOperator(task_id="verdict", system=system.system, may_be_skipped=("copy",))
+
+
+def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:
+    """Restore on a scratch server, compare, validate, report, tear down, judge."""
+    start = ScratchServerStartOperator(task_id="scratch.start", system=system.system, **ON_SCRATCH)
+    stop = ScratchServerStopOperator(task_id="scratch.stop", system=system.system, **ON_SCRATCH).as_teardown(
+        setups=start, on_failure_fail_dagrun=True
+    )
+    report = DrillReportOperator(task_id="report", system=system.system, cadence=cadence)
+    verdict = VerdictOperator(task_id="verdict", system=system.system)
+    with TaskGroup("choose"):
+        picks = {
+            source: PickBackupOperator(
+                task_id=f"pick__{source}",
+                system=system.system,
+                source=source,
+                store=drill.store,
+                wish=f"{{{{ params.{Field.RECOVERY_POINT} }}}}",
+            )
+            for source in drill.sources
+        }
+    with TaskGroup("restore"):
+        restores = {
+            source: PgRestoreOperator(
+                task_id=f"load__{source}",
+                system=system.system,
+                source=source,
+                backup=pick.output["backup"],
+                store=drill.store,
+                **ON_SCRATCH,
+            )
+            for source, pick in picks.items()
+        }
+    with TaskGroup("verify"):
+        for source, restore in restores.items():
+            same = {"system": system.system, "source": source, "backup": picks[source].output["backup"], "store": drill.store}
+            compare = ChecksumCompareOperator(task_id=f"compare__{source}", **same, **ON_SCRATCH)
+            validate = ValidationQueriesOperator(task_id=f"query__{source}", **same, **ON_SCRATCH)
+            chain(restore, compare, validate, report)
+    chain(list(picks.values()), start, list(restores.values()))
+    report >> stop >> verdict
+    report >> verdict
+
+
+def recover_by_priority(systems: Sequence[ProtectedSystem]) -> None:
+    """One task for each system, in levels of equal priority; a level starts when the one above has ended, however."""
+    above: list[RunRecoveryOperator] = []
+    everybody: list[RunRecoveryOperator] = []
+    ordered = sorted(systems, key=lambda system: (system.priority, system.system))
+    for priority, level in groupby(ordered, key=lambda system: system.priority):
+        with TaskGroup(f"priority_{priority}"):
+            tasks = [
+                RunRecoveryOperator(
+                    task_id=f"recover__{system.system}",
+                    system=system.system,
+                    depends_on=system.depends_on,
+                    trigger_rule="all_done",
+                )
+                for system in level
+            ]
+        for task in tasks:
+            above >> task
+        above = tasks
+        everybody += tasks
+    everybody >> VerdictOperator(task_id="verdict", system="disaster recovery")

@@ -1,0 +1,161 @@
+"""The forms that people fill in when they trigger a DAG. Static by nature: Airflow fixes them when the file is parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from airflow.sdk import Param
+
+from include.recovery.policy.models import ProtectedSystem
+from include.recovery.runbook.plan import Mode
+
+RECOVERY_POINTS = {
+    "newest identical": "newest identical: the newest whose restored copy was compared row by row",
+    "newest": "newest: the newest undamaged backup, proven or not",
+    "newest before 2026-11-20T18:00:00+01:00": "newest before <time>: edit the time; give an offset or Z",
+}
+
+SCENARIOS = {
+    "database_corruption": "Database corruption: restore the whole database, keep the damaged one aside",
+    "table_corruption": "Table corruption: put back single tables, keep the damaged rows aside",
+}
+
+MODES = {
+    Mode.REHEARSAL.value: "Rehearsal: the same steps on a scratch server; nothing live is touched",
+    Mode.INCIDENT.value: "Incident: replaces live data after a person of the policy's role has approved",
+}
+
+
+class Field(StrEnum):
+    """Names of the parameters, shared by the button and the runbooks that it starts."""
+
+    SYSTEMS = "systems"
+    SCENARIO = "scenario"
+    MODE = "mode"
+    RECOVERY_POINT = "recovery_point"
+    TABLES = "tables"
+    REASON = "reason"
+
+
+def backup_form() -> dict[str, Param]:
+    """For a backup by hand, such as before an upgrade."""
+    return {
+        "note": Param(
+            None,
+            type=["null", "string"],
+            maxLength=500,
+            title="Note",
+            description="Why this backup is taken by hand, for example `before upgrade to 4.2`. Kept in its manifest.",
+        ),
+        "hold": Param(
+            False,
+            type="boolean",
+            title="Hold",
+            description="Keep this backup until somebody releases it, whatever the retention rules say.",
+        ),
+    }
+
+
+def drill_form(recovery_point: str) -> dict[str, Param]:
+    """For a drill by hand; a scheduled one takes what the policy says."""
+    return {Field.RECOVERY_POINT: recovery_point_field(recovery_point)}
+
+
+def runbook_form(system: ProtectedSystem) -> dict[str, Param]:
+    """For the runbook of one system."""
+    scenarios = {name: f"{SCENARIOS[name]} (RTO {policy.in_words()})" for name, policy in system.scenarios.items()}
+    return {
+        Field.SCENARIO: scenario_field(scenarios, help_of={n: p.help for n, p in system.scenarios.items()}),
+        Field.MODE: mode_field(),
+        Field.RECOVERY_POINT: recovery_point_field("newest identical"),
+        Field.TABLES: tables_field(),
+        Field.REASON: reason_field(),
+    }
+
+
+def button_form(systems: Iterable[ProtectedSystem]) -> dict[str, Param]:
+    """For the button that starts the runbooks of several systems."""
+    titles = {s.system: f"{s.title} (priority {s.priority})" for s in sorted(systems, key=lambda s: s.priority)}
+    return {
+        Field.SYSTEMS: Param(
+            [],
+            type="array",
+            items={"type": "string", "enum": list(titles) or [""]},
+            minItems=0,
+            uniqueItems=True,
+            examples=list(titles),
+            values_display=titles,
+            title="Systems",
+            description="Which systems to recover; they are taken by priority, equal priorities side by side.",
+        ),
+        Field.SCENARIO: scenario_field(SCENARIOS),
+        Field.MODE: mode_field(),
+        Field.RECOVERY_POINT: recovery_point_field("newest identical"),
+        Field.TABLES: tables_field(),
+        Field.REASON: reason_field(),
+    }
+
+
+def scenario_field(labels: Mapping[str, str], help_of: Mapping[str, str] | None = None) -> Param:
+    """What has happened."""
+    hints = "".join(f"\n\n* **{name}**: {text}" for name, text in (help_of or {}).items())
+    return Param(
+        next(iter(labels)),
+        type="string",
+        enum=list(labels),
+        values_display=dict(labels),
+        title="What has happened",
+        description_md=f"Choose the disaster; it decides which steps act.{hints}",
+    )
+
+
+def mode_field() -> Param:
+    """Practice or the real thing; practice unless somebody chooses otherwise."""
+    return Param(
+        Mode.REHEARSAL.value,
+        type="string",
+        enum=list(MODES),
+        values_display=dict(MODES),
+        title="Mode",
+        description="A rehearsal approves itself. An incident waits for an approval, and whoever triggers it cannot give it.",
+    )
+
+
+def recovery_point_field(default: str) -> Param:
+    """Which backup: a suggestion, or typed text."""
+    suggestions = dict.fromkeys([default, *RECOVERY_POINTS])
+    return Param(
+        default,
+        type="string",
+        minLength=1,
+        maxLength=200,
+        examples=list(suggestions),
+        values_display={name: RECOVERY_POINTS.get(name, name) for name in suggestions},
+        title="Recovery point",
+        description="`newest identical`, `newest`, `newest before <ISO time with offset>`, or the id of a backup. "
+        "Damaged backups are passed over, and the log says which and why.",
+    )
+
+
+def tables_field() -> Param:
+    """Which tables to put back."""
+    return Param(
+        [],
+        type="array",
+        items={"type": "string"},
+        title="Tables (table corruption only)",
+        description="One qualified name per line, as SQL writes it, for example `public.courses`. "
+        "Other scenarios ignore this.",
+    )
+
+
+def reason_field() -> Param:
+    """Why, for the record."""
+    return Param(
+        None,
+        type=["null", "string"],
+        maxLength=500,
+        title="Reason",
+        description="What was seen, by whom. It opens the incident report.",
+    )
