@@ -75,9 +75,39 @@ def check(
     else:
         source = _live_source(plan, facts)
         _require_quiet(source, facts, baseline or source.target, plan.time_zone)
-    answers = _Answers(plan, plan.digest, requester, now, _held_at(plan, begun, now, verifier), verifier, approvers)
-    people = _approving(answers, approvals, people_needed)
+    people = check_approved(
+        plan,
+        approvals,
+        requester=requester,
+        people_needed=people_needed,
+        now=now,
+        verifier=verifier,
+        approvers=approvers,
+        begun=begun,
+    )
     return Clearance(source, facts, people)
+
+
+def check_approved(
+    plan: RecoveryPlan,
+    approvals: Sequence[SignedApproval],
+    *,
+    requester: str | None,
+    people_needed: int,
+    now: datetime,
+    verifier: Verifier,
+    approvers: Collection[str] | None = None,
+    begun: SignedBegun | None = None,
+) -> tuple[str, ...]:
+    """Let a step pass that changes no data yet, such as taking the target out of use: the approvals of ``check`` alone.
+
+    :returns: who approved.
+    :raises Refused: when somebody rejected the plan.
+    :raises ApprovalMissing: when not enough people have validly approved exactly this plan.
+    """
+    held_at = _held_at(plan, begun, now, verifier)
+    answers = _Answers(plan, plan.digest, requester, now, held_at, verifier, approvers)
+    return _approving(answers, approvals, people_needed)
 
 
 def check_unoccupied(facts: TargetFacts) -> None:
