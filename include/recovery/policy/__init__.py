@@ -4,13 +4,17 @@ base.py             the frozen model and the small types: durations, cron expres
 durations.py        "15m" to timedelta and back
 cron.py             cron expressions and the widest gap between their wall-clock times
 source_models.py    sources: what is backed up
+objective_models.py what may be lost, how long a recovery may take, who approves it
+people_models.py    roles, owners, contacts, reviews
 platform_models.py  stores, keys, approvals, notifications: what all systems share
-models.py           ProtectedSystem: objectives, scenarios, tiers, drills, people
+models.py           ProtectedSystem, its tiers and drills; import every model from here
 rules.py            what fields must agree on with each other
 rpo.py              the worst loss that a source's tiers and WAL allow, with the arithmetic
 yaml_source.py      YAML text to values, with line numbers and without duplicate keys
 sentences.py        pydantic's errors as sentences for people
 files.py            a folder of policies, with every problem found
 last_valid.py       the last valid policy of each system, kept in the store
-generate.py         JSON schemas and docs/policy.md from the models
+pools.py            Airflow's pools, from the systems and their sources
+reference.py        the models as a page for people
+generate.py         writes what is generated: JSON schemas and docs/policy.md
 """

@@ -52,10 +52,10 @@ Duration = Annotated[
 ]
 """A length of time, written ``15m``, ``1h30m``, ``30d``."""
 
-Cron = Annotated[str, AfterValidator(check_cron)]
+Cron = Annotated[str, AfterValidator(check_cron), WithJsonSchema({"type": "string", "format": "cron"})]
 """Five cron fields, in the system's time zone."""
 
-TimeZone = Annotated[str, AfterValidator(_check_time_zone)]
+TimeZone = Annotated[str, AfterValidator(_check_time_zone), WithJsonSchema({"type": "string", "format": "time-zone"})]
 """An IANA time zone."""
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)]

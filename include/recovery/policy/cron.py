@@ -8,7 +8,10 @@ from datetime import date, timedelta
 
 from croniter import CroniterError, croniter
 
-ALLOWED = "five fields (minute, hour, day of month, month, day of week) of numbers, names, '*', ',', '-' and '/', such as '0 2 * * 0'"
+ALLOWED = (
+    "five fields (minute, hour, day of month, month, day of week) of numbers, names, '*', ',', '-' and '/', "
+    "such as '0 2 * * 0'"
+)
 
 _FIRST_DAY = date(2024, 1, 1)
 _WEEKS_ONLY_DAYS = 15

@@ -9,7 +9,7 @@ PATTERN = r"^(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?$"
 ALLOWED = "weeks, days, hours, minutes and seconds in this order, such as '15m', '1h30m', '30d' or '4w'"
 
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_PRINTED = ("d", "h", "m", "s")
+_DAYS_FROM = timedelta(days=2)
 _LONGEST = timedelta(days=36_525)
 
 
@@ -28,7 +28,9 @@ def parse_duration(text: str) -> timedelta:
 
 
 def print_duration(duration: timedelta) -> str:
-    """The shortest text of a duration that parses back to it; fractions of a second are dropped.
+    """The text of a duration, which parses back to it; fractions of a second are dropped.
+
+    Up to two days it is in hours, as objectives are: ``24h``.
 
     :param duration: not negative.
     """
@@ -36,7 +38,7 @@ def print_duration(duration: timedelta) -> str:
     if rest < 0:
         raise ValueError(f"found a negative duration of {rest} seconds; a duration is {ALLOWED}")
     pieces = []
-    for unit in _PRINTED:
+    for unit in "dhms" if duration >= _DAYS_FROM else "hms":
         number, rest = divmod(rest, _SECONDS[unit])
         if number:
             pieces.append(f"{number}{unit}")

@@ -42,7 +42,7 @@ class PolicySet:
     """All policies of a folder.
 
     :param systems: the valid ones by name, in the order of priority.
-    :param problems: every problem of every file, each one line: file, line, dotted path, what was found, what is allowed.
+    :param problems: every problem of every file: file, line, dotted path, what was found, what is allowed.
     :param broken: system (file stem) to its own problems.
     """
 
@@ -144,6 +144,7 @@ def read_platform(path: Path) -> Reading[Platform]:
 
     def rules(platform: Platform) -> list[Broken]:
         broken = list(platform_rules(platform))
+        key = platform.encryption.escrow_public_key
         try:
             platform.encryption.escrow_public_key_pem(path.parent)
         except (OSError, ValueError) as error:
@@ -151,7 +152,7 @@ def read_platform(path: Path) -> Reading[Platform]:
             broken.append(
                 (
                     where,
-                    f"found {platform.encryption.escrow_public_key!r}, which cannot be read ({error}); put the PEM file there",
+                    f"found {key!r}, which cannot be read ({error}); allowed is a PEM file's path, or the PEM text",
                 )
             )
         return broken

@@ -1,16 +1,17 @@
-"""The policy of one protected system; the sources and the shared platform are re-exported from their modules."""
+"""The policy of one protected system. Import every policy model from here, whichever module defines it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, StrictInt
 
 from include.recovery.errors import PolicyError
 from include.recovery.policy.base import Cron, Duration, Line, PolicyModel, Slug, TimeZone, Word
-from include.recovery.policy.durations import print_duration
+from include.recovery.policy.objective_models import Approval, Assumable, Objective, Scenario
+from include.recovery.policy.people_models import Contact, Ownership, Review, Role
 from include.recovery.policy.platform_models import FolderStoreDefinition, Platform, S3StoreDefinition, StoreDefinition
 from include.recovery.policy.source_models import (
     Connections,
@@ -24,10 +25,34 @@ from include.recovery.policy.source_models import (
 )
 
 __all__ = [
-    "Approval", "Connections", "Contact", "Drill", "DrillName", "Excluded", "FingerprintOptions", "FolderStoreDefinition", "Keep",
-    "LogicalOptions", "Objective", "Ownership", "Platform", "PostgresSource", "ProtectedSystem", "Review", "Role", "S3StoreDefinition",
-    "Scenario", "ScenarioName", "Source", "StoreDefinition", "TaskName", "Tier", "Validation", "WalArchive",
-]  # fmt: skip
+    "Approval",
+    "Assumable",
+    "Connections",
+    "Contact",
+    "Drill",
+    "DrillName",
+    "Excluded",
+    "FingerprintOptions",
+    "FolderStoreDefinition",
+    "Keep",
+    "LogicalOptions",
+    "Objective",
+    "Ownership",
+    "Platform",
+    "PostgresSource",
+    "ProtectedSystem",
+    "Review",
+    "Role",
+    "S3StoreDefinition",
+    "Scenario",
+    "ScenarioName",
+    "Source",
+    "StoreDefinition",
+    "TaskName",
+    "Tier",
+    "Validation",
+    "WalArchive",
+]
 
 Item = TypeVar("Item")
 
@@ -36,86 +61,11 @@ DrillName = Literal["weekly", "monthly", "quarterly", "annual"]
 TaskName = Literal["backup", "verification", "recovery_testing", "disaster_recovery"]
 
 
-class Assumable(PolicyModel):
-    """Objectives that the system's documents may not give; then the owner has chosen them, and every view says so."""
-
-    assumed: Annotated[
-        tuple[Literal["rpo", "rto"], ...],
-        Field(
-            description="Which of these objectives the documents do not give: the owner's choice, shown as assumed.",
-            examples=[["rpo", "rto"]],
-        ),
-    ] = ()
-    note: Annotated[
-        Line | None,
-        Field(
-            description="Where the objectives come from; required when one is assumed.",
-            examples=["the document names none; owner's choice"],
-        ),
-    ] = None
-
-
-class Objective(Assumable):
-    """What holds for one class of data."""
-
-    rpo: Annotated[Duration, Field(description="Most data, in time, that may be lost.", examples=["15m"])]
-    rto: Annotated[Duration, Field(description="Longest time until the data is back.", examples=["1h"])]
-    keep_at_least: Annotated[
-        Duration | None,
-        Field(
-            description="How far back its backups must reach; some tier of each source must keep that long.",
-            examples=["365d"],
-        ),
-    ] = None
-    covers: Annotated[
-        tuple[Line, ...],
-        Field(description="Which data belongs to the class.", examples=[["user accounts", "learning progress"]]),
-    ] = ()
-
-    def in_words(self, which: Literal["rpo", "rto"]) -> str:
-        """One objective for people, such as ``24h (assumed)``."""
-        return _in_words(self.rpo if which == "rpo" else self.rto, which in self.assumed)
-
-
-class Approval(PolicyModel):
-    """Who says yes before anything is overwritten. Whoever asked for the recovery never counts."""
-
-    role: Annotated[Word, Field(description="The role whose people may approve.", examples=["incident_commander"])]
-    people: Annotated[
-        StrictInt, Field(ge=1, le=2, description="How many different people must approve.", examples=[1])
-    ] = 1
-    expires: Annotated[
-        Duration,
-        Field(
-            description="How long the request waits for an answer, and how long an approval holds.", examples=["30m"]
-        ),
-    ] = timedelta(minutes=30)
-
-
-class Scenario(Assumable):
-    """A kind of disaster that the system's runbook handles."""
-
-    rto: Annotated[
-        Duration, Field(description="Longest time until the system is back in this scenario.", examples=["2h"])
-    ]
-    approval: Annotated[
-        Approval, Field(description="Who approves the plan.", examples=[{"role": "incident_commander", "people": 1}])
-    ]
-    help: Annotated[
-        Line,
-        Field(
-            description="One line for the trigger form: when to choose it.",
-            examples=["The whole database is damaged or gone."],
-        ),
-    ]
-
-    def in_words(self) -> str:
-        """The objective for people, such as ``2h`` or ``2h (assumed)``."""
-        return _in_words(self.rto, "rto" in self.assumed)
-
-
 class Keep(PolicyModel):
-    """Which backups of a tier are kept; a backup that any line wants is kept, and the newest good one always is."""
+    """Which backups of a tier are kept; what any line wants is kept, and the newest good backup always is.
+
+    The running day, week, month or year does not count against the numbers.
+    """
 
     newest: Annotated[
         StrictInt, Field(ge=1, le=1000, description="The newest so many backups, whatever their age.", examples=[7])
@@ -125,18 +75,18 @@ class Keep(PolicyModel):
     ] = None
     days: Annotated[
         StrictInt,
-        Field(ge=0, le=3660, description="The newest backup of each of the last so many days.", examples=[14]),
+        Field(ge=0, le=3660, description="The newest backup of each of so many days.", examples=[14]),
     ] = 0
     weeks: Annotated[
         StrictInt,
-        Field(ge=0, le=530, description="The newest backup of each of the last so many weeks.", examples=[13]),
+        Field(ge=0, le=530, description="The newest backup of each of so many weeks.", examples=[13]),
     ] = 0
     months: Annotated[
         StrictInt,
-        Field(ge=0, le=120, description="The newest backup of each of the last so many months.", examples=[12]),
+        Field(ge=0, le=120, description="The newest backup of each of so many months.", examples=[12]),
     ] = 0
     years: Annotated[
-        StrictInt, Field(ge=0, le=10, description="The newest backup of each of the last so many years.", examples=[7])
+        StrictInt, Field(ge=0, le=10, description="The newest backup of each of so many years.", examples=[7])
     ] = 0
 
     @property
@@ -199,7 +149,7 @@ class Drill(PolicyModel):
     recovery_point: Annotated[
         Line,
         Field(
-            description="Which backup: 'newest', 'newest identical', or 'newest before' and an ISO time.",
+            description="Which backup: 'newest', or 'newest identical' (the newest that a drill has proven).",
             examples=["newest"],
         ),
     ] = "newest"
@@ -208,50 +158,6 @@ class Drill(PolicyModel):
         Line | None,
         Field(description="Why the drill is as it is.", examples=["from the offsite copy, as after a lost region"]),
     ] = None
-
-
-class Role(PolicyModel):
-    """A role and the people who hold it."""
-
-    people: Annotated[
-        tuple[Word, ...],
-        Field(min_length=1, description="Airflow user names.", examples=[["ada", "grace"]]),
-    ]
-    responsible_for: Annotated[
-        Line, Field(description="What the role answers for.", examples=["overall recovery coordination"])
-    ]
-
-
-class Ownership(PolicyModel):
-    """Who answers for a task."""
-
-    primary: Annotated[Word, Field(description="The role that does it.", examples=["database_administrator"])]
-    secondary: Annotated[Word, Field(description="The role that stands in.", examples=["devops_engineer"])]
-
-
-class Contact(PolicyModel):
-    """Someone who is told, in the order of the list."""
-
-    name: Annotated[Line, Field(description="Person or group.", examples=["Incident commander"])]
-    audience: Annotated[
-        Literal["internal", "external"], Field(description="Inside or outside the organisation.", examples=["internal"])
-    ] = "internal"
-    role: Annotated[Word | None, Field(description="The role they hold, if any.", examples=["incident_commander"])] = (
-        None
-    )
-    email: Annotated[
-        Line | None,
-        Field(pattern=r"^[^@\s]+@[^@\s]+$", description="E-mail address.", examples=["ic@labdojo.com"]),
-    ] = None
-    slack: Annotated[Line | None, Field(description="Slack channel or user.", examples=["#labdojo-incidents"])] = None
-    phone: Annotated[Line | None, Field(description="For SMS and calls.", examples=["+49 30 5550100"])] = None
-
-
-class Review(PolicyModel):
-    """When people last read the policy, and how often they must."""
-
-    last: Annotated[date, Field(description="Day of the last review.", examples=["2026-11-02"])]
-    every: Annotated[Duration, Field(description="Longest time between two reviews.", examples=["365d"])]
 
 
 class ProtectedSystem(PolicyModel):
@@ -418,7 +324,3 @@ class ProtectedSystem(PolicyModel):
         if name not in known:
             raise PolicyError([f"{self.system}.yaml: there is no {what} {name!r}; known are {', '.join(known)}"])
         return known[name]
-
-
-def _in_words(objective: timedelta, assumed: bool) -> str:
-    return f"{print_duration(objective)} (assumed)" if assumed else print_duration(objective)

@@ -28,8 +28,8 @@ class _Place(PolicyModel):
     replication: Annotated[
         Literal["copy", "native"] | None,
         Field(
-            description="How copies get here from the primary store: 'copy' by Lifeboat, or 'native' by the store itself, then awaited and "
-            "verified; leave out for the primary store.",
+            description="How copies get here from the primary store: 'copy' by Lifeboat, or 'native' by the store "
+            "itself, then awaited and verified; leave out for the primary store.",
             examples=["copy"],
         ),
     ] = None
@@ -49,7 +49,7 @@ class S3StoreDefinition(_Place):
     connection: Annotated[
         Word,
         Field(
-            description="Connection with login (access key), password (secret key) and extra: endpoint_url, region_name, verify.",
+            description="Connection with access key, secret key, and in its extra endpoint_url, region_name, verify.",
             examples=["lifeboat_primary"],
         ),
     ]
@@ -80,8 +80,8 @@ class EncryptionKeys(PolicyModel):
     escrow_public_key: Annotated[
         Line | None,
         Field(
-            description="Public RSA-4096 key of the escrow copy, as PEM text or as a path (relative to the policies folder); its private "
-            "half stays offline.",
+            description="Public RSA-4096 key of the escrow copy, as PEM text or as a path (relative to the policies "
+            "folder); its private half stays offline.",
             examples=["escrow-public.pem"],
         ),
     ] = None

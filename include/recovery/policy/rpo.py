@@ -15,8 +15,8 @@ class WorstLoss:
     """The widest distance between two recovery points of a source, over its fastest path.
 
     :param between: None when nothing makes recovery points often enough to say.
-    :param until_done: ``between`` and the time that the newer point may take to become recoverable: the age at which the
-        newest recoverable point is late.
+    :param until_done: ``between`` and the time that the newer point may take to become recoverable: the age at which
+        the newest recoverable point is late.
     :param arithmetic: how both came about.
     """
 
@@ -60,5 +60,6 @@ def _loss_by_tiers(system: ProtectedSystem, source: Source) -> WorstLoss:
     if gap is None:
         return WorstLoss(None, None, f"{names} run less than twice in eight years")
     until_done = gap + max(tier.grace for tier in tiers)
-    together = f"{names} leave{'s' if len(tiers) == 1 else ''} up to {print_duration(gap)} between two backups in {system.time_zone}"
-    return WorstLoss(gap, until_done, together)
+    leave = "leaves" if len(tiers) == 1 else "leave"
+    arithmetic = f"{names} {leave} up to {print_duration(gap)} between two backups in {system.time_zone}"
+    return WorstLoss(gap, until_done, arithmetic)

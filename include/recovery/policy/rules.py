@@ -28,11 +28,12 @@ _DRILL_PERIODS = {
 
 def names_are_unique(system: ProtectedSystem) -> Iterator[Broken]:
     """Sources, tiers and validations are found by name."""
-    lists = [(("sources",), [s.name for s in system.sources]), (("tiers",), [t.name for t in system.tiers])]
-    lists += [
-        (("sources", number, "validation"), [v.name for v in source.validation])
-        for number, source in enumerate(system.sources)
+    lists: list[tuple[Path, list[str]]] = [
+        (("sources",), [source.name for source in system.sources]),
+        (("tiers",), [tier.name for tier in system.tiers]),
     ]
+    for number, source in enumerate(system.sources):
+        lists.append((("sources", number, "validation"), [query.name for query in source.validation]))
     for path, names in lists:
         for name, count in Counter(names).items():
             if count > 1:
@@ -65,11 +66,8 @@ def approvals_are_possible(system: ProtectedSystem) -> Iterator[Broken]:
         approval = scenario.approval
         people = set(system.people(approval.role))
         if approval.role in system.roles and len(people) < approval.people:
-            yield (
-                ("scenarios", name, "approval", "people"),
-                f"found {approval.people}, but the role {approval.role!r} has only {len(people)}: {', '.join(sorted(people))}; "
-                f"add people to roles.{approval.role}.people or ask for fewer",
-            )
+            found = f"found {approval.people}, but the role {approval.role!r} has only {', '.join(sorted(people))}"
+            yield ("scenarios", name, "approval", "people"), f"{found}; add people to the role, or ask for fewer"
 
 
 def assumptions_are_explained(system: ProtectedSystem) -> Iterator[Broken]:
@@ -113,11 +111,9 @@ def something_is_kept(system: ProtectedSystem) -> Iterator[Broken]:
         reach = max((tier.keep.reach for tier in tiers), default=timedelta())
         if wanted is not None and tiers and reach < wanted:
             longest = max(tiers, key=lambda tier: tier.keep.reach)
-            yield (
-                ("sources", number, "data_class"),
-                f"class {source.data_class!r} wants backups kept at least {print_duration(wanted)}, but the longest, tier {longest.name!r}, "
-                f"keeps {print_duration(reach)}; keep longer or add a tier",
-            )
+            found = f"found tier {longest.name!r} keeping backups longest, {print_duration(reach)}"
+            allowed = f"class {source.data_class!r} allows no less than {print_duration(wanted)}"
+            yield ("sources", number, "data_class"), f"{found}; {allowed}, so keep longer or add a tier"
 
 
 def every_source_is_drilled(system: ProtectedSystem) -> Iterator[Broken]:
@@ -131,13 +127,11 @@ def every_source_is_drilled(system: ProtectedSystem) -> Iterator[Broken]:
 def drills_run_as_named(system: ProtectedSystem) -> Iterator[Broken]:
     """A weekly drill runs at least weekly, and so on."""
     for name, drill in system.drills.items():
-        gap = widest_gap([drill.cron])
-        if gap is None or gap > _DRILL_PERIODS[name]:
-            found = "less than twice in eight years" if gap is None else f"up to {print_duration(gap)} apart"
-            yield (
-                ("drills", name, "cron"),
-                f"found {drill.cron!r}, which runs {found}; a {name} drill is at most {_DRILL_PERIODS[name].days}d apart",
-            )
+        gap, longest = widest_gap([drill.cron]), _DRILL_PERIODS[name]
+        if gap is None or gap > longest:
+            runs = "less than twice in eight years" if gap is None else f"up to {print_duration(gap)} apart"
+            allowed = f"runs of a {name} drill are at most {print_duration(longest)} apart"
+            yield ("drills", name, "cron"), f"found {drill.cron!r}, which runs {runs}; {allowed}"
 
 
 def drills_name_a_recovery_point(system: ProtectedSystem) -> Iterator[Broken]:
@@ -158,16 +152,13 @@ def rpo_is_feasible(system: ProtectedSystem) -> Iterator[Broken]:
             continue
         loss = worst_loss(system, source)
         if not loss.meets(objective.rpo):
-            between = (
-                "nothing bounds the loss"
-                if loss.between is None
-                else f"{print_duration(loss.between)} > {print_duration(objective.rpo)}"
+            rpo = print_duration(objective.rpo)
+            verdict = (
+                "so nothing bounds the loss" if loss.between is None else f"{print_duration(loss.between)} > {rpo}"
             )
-            yield (
-                ("sources", number),
-                f"{source.name!r} cannot meet the rpo of {print_duration(objective.rpo)} of class {source.data_class!r}: {loss.arithmetic}; "
-                f"{between}; back up more often, archive WAL, or change the objective",
-            )
+            where = f"source {source.name!r} cannot meet the rpo of {rpo} of class {source.data_class!r}"
+            advice = "back up more often, archive WAL, or change the objective"
+            yield ("sources", number), f"{where}: {loss.arithmetic}; {verdict}; {advice}"
 
 
 RULES: tuple[Rule, ...] = (

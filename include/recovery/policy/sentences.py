@@ -32,6 +32,20 @@ _KINDS = {
     "date_from_datetime_inexact": "a day, such as 2026-11-02",
     "date_from_datetime_parsing": "a day, such as 2026-11-02",
 }
+_BY_CONTEXT = {
+    "literal_error": "{expected}",
+    "union_tag_invalid": "{expected_tags}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "greater_than": "more than {gt}",
+    "less_than": "less than {lt}",
+    "string_too_long": "at most {max_length} characters",
+}
+_FORMS = {
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "string_too_short": "text that is not empty",
+    "too_short": "not fewer than {min_length}",
+}
 
 
 def sentence(model: type[BaseModel], error: ErrorDetails) -> tuple[Path, str]:
@@ -61,7 +75,7 @@ def document_path(model: type[BaseModel], location: tuple[int | str, ...]) -> Pa
         if not inner and not _is_model(annotation):
             continue
         path.append(piece)
-        annotation = inner[0] if len(inner) == 1 else Union[tuple(inner)] if inner else Any  # noqa: UP007 - built at run time
+        annotation = Union[tuple(inner)] if inner else Any  # noqa: UP007 - its members are known at run time only
     return tuple(path)
 
 
@@ -69,8 +83,8 @@ def _missing(model: type[BaseModel], path: Path) -> str:
     info = _field(model, path)
     if info is None:
         return "is missing"
-    example = f" Example: {_quoted(info.examples[0])}." if info.examples else ""
-    return f"is missing. {info.description}{example}"
+    example = repr(info.examples[0]) if info.examples else ""
+    return f"is missing: {info.description}" + (f" Example: {example}" if 0 < len(example) <= _LONGEST_QUOTE else "")
 
 
 def _unknown_key(key: str, known: list[str]) -> str:
@@ -80,24 +94,13 @@ def _unknown_key(key: str, known: list[str]) -> str:
 
 
 def _allowed(model: type[BaseModel], path: Path, kind: str, context: Mapping[str, Any], message: str) -> str:
-    if kind in ("literal_error", "enum", "union_tag_invalid"):
-        return str(context.get("expected") or context.get("expected_tags"))
+    """What may stand there, by pydantic's kind of error."""
     if kind in _KINDS:
         return _KINDS[kind] + _example(model, path)
-    if kind == "string_pattern_mismatch":
-        return f"text of the form {context['pattern']}" + _example(model, path)
-    bounds = {"greater_than_equal": "ge", "less_than_equal": "le", "greater_than": "gt", "less_than": "lt"}
-    if kind in bounds:
-        words = {"ge": "at least", "le": "at most", "gt": "more than", "lt": "less than"}[bounds[kind]]
-        return f"{words} {context[bounds[kind]]}"
-    if kind == "too_short":
-        return f"at least {context['min_length']} item{'s' if context['min_length'] > 1 else ''}" + _example(
-            model, path
-        )
-    if kind == "string_too_short":
-        return "text that is not empty" + _example(model, path)
-    if kind == "string_too_long":
-        return f"at most {context['max_length']} characters"
+    if kind in _BY_CONTEXT:
+        return _BY_CONTEXT[kind].format(**context)
+    if kind in _FORMS:
+        return _FORMS[kind].format(**context) + _example(model, path)
     return message[:1].lower() + message[1:] + _example(model, path)
 
 

@@ -75,7 +75,7 @@ class FingerprintOptions(PolicyModel):
     coverage: Annotated[
         Literal["full"] | Annotated[StrictFloat, Field(gt=0, lt=1)],
         Field(
-            description="'full', or the share of rows to sample (a number between 0 and 1); a sample never counts as identical.",
+            description="'full', or the share of rows to sample (between 0 and 1); a sample never counts as identical.",
             examples=["full", 0.1],
         ),
     ] = "full"
@@ -112,7 +112,7 @@ class Validation(PolicyModel):
         str,
         StringConstraints(min_length=1, strip_whitespace=True),
         Field(
-            description="One reading statement (SELECT, WITH, TABLE, VALUES) that returns one value; run in a read-only transaction.",
+            description="One reading statement (SELECT, WITH, TABLE, VALUES) that returns one value; run read-only.",
             examples=["select count(*) from users"],
         ),
     ]
@@ -128,11 +128,13 @@ class Validation(PolicyModel):
     @model_validator(mode="after")
     def _is_answerable(self) -> Validation:
         if (self.expect is None) == (self.at_least is None):
-            raise ValueError(
-                f"validation {self.name!r} has {'both' if self.expect is not None else 'neither'} of expect and at_least; give one"
-            )
+            given = "neither" if self.expect is None else "both"
+            raise ValueError(f"found {given} of expect and at_least in validation {self.name!r}; give one of them")
         if not _READS.match(self.sql) or ";" in self.sql.rstrip("; \n"):
-            raise ValueError(f"validation {self.name!r} must be one reading statement (SELECT, WITH, TABLE or VALUES)")
+            raise ValueError(
+                f"found {self.sql[:40]!r} in validation {self.name!r}; allowed is one reading statement "
+                "(SELECT, WITH, TABLE or VALUES) without a ';' inside"
+            )
         return self
 
     @property
