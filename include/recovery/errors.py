@@ -7,7 +7,8 @@
     │   └── SourceUnavailable
     ├── StoreError              the object store answered, and the answer is no
     │   ├── ObjectMissing
-    │   └── PreconditionFailed  If-Match or If-None-Match did not hold
+    │   ├── ObjectLocked        object lock keeps this version until its date
+    │   └── PreconditionFailed  If-None-Match did not hold
     ├── BackupCorrupt           what is stored is not what was written: never retried
     │   ├── PartMissing
     │   ├── PartDamaged
@@ -69,8 +70,12 @@ class ObjectMissing(StoreError):
     """No object of that key (or only a delete marker)."""
 
 
+class ObjectLocked(StoreError):
+    """Object lock (or the writer's missing right to delete) keeps this version of an object."""
+
+
 class PreconditionFailed(StoreError):
-    """The object exists already (If-None-Match) or has changed since it was read (If-Match)."""
+    """The object exists already, so this writer was not the first."""
 
 
 class BackupCorrupt(LifeboatError):

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from include.recovery.fingerprint.model import DatabaseFingerprint
-
-SCHEMA_VERSION = 1
 
 
 class Record(BaseModel):
@@ -50,6 +48,9 @@ class Volume(Record):
     sha512: str
 
 
+PartRole = Literal["globals", "schema", "data"]
+
+
 class Part(Record):
     """One logical stream of a backup, stored as one or more encrypted volumes.
 
@@ -60,7 +61,7 @@ class Part(Record):
     """
 
     name: str
-    role: Literal["globals", "schema", "data"]
+    role: PartRole
     volumes: tuple[Volume, ...]
     tables: tuple[str, ...] = ()
     content_size: int
@@ -81,10 +82,20 @@ class LeftOut(Record):
     why: str
 
 
-class Manifest(Record):
-    """The birth certificate of a backup: written last and once; its existence means that the backup exists."""
+class Facts(Record):
+    """What is known about a backup at a glance; the manifest holds more, the index holds this.
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    :param system: with ``source``, ``kind`` and ``id`` the backup's identity, and its place in the store.
+    :param id: sorts by time.
+    :param snapshot_at: the moment whose data the backup holds.
+    :param lsn: the write-ahead log's position then.
+    :param parent: id of the backup that this one needs, when it is not complete by itself.
+    :param source_size: bytes.
+    :param hold: keep it until somebody lifts the hold.
+    :param fence: number of the lease it was written under; a later writer has a higher one.
+    """
+
+    schema_version: Literal[1] = 1
     system: str
     source: str
     kind: str
@@ -99,12 +110,8 @@ class Manifest(Record):
     tool_versions: dict[str, str]
     parent: str | None = None
     database: str | None = None
-    parts: tuple[Part, ...]
-    encryption: Encryption = Encryption()
     compression: str
-    fingerprint: DatabaseFingerprint | None
-    left_out: tuple[LeftOut, ...] = ()
-    source_size: Annotated[int, Field(description="size of the source, bytes")] = 0
+    source_size: int = 0
     note: str | None = None
     hold: bool = False
     fence: int
@@ -115,9 +122,59 @@ class Manifest(Record):
         return f"{self.system}/{self.source}/{self.kind}/{self.id}/"
 
     @property
+    def name(self) -> str:
+        """The backup's identity, as people and messages write it."""
+        return self.prefix.rstrip("/")
+
+    @property
+    def context(self) -> dict[str, str]:
+        """The identity that its key and all its parts are cryptographically bound to."""
+        return identity(self.system, self.source, self.kind, self.id)
+
+
+class Summary(Facts):
+    """A manifest's row in the index: light, because a listing shows thousands. Restoring needs the manifest itself.
+
+    :param stored_size: bytes of all volumes.
+    :param tables: how many tables' rows it holds.
+    """
+
+    stored_size: int
+    tables: int
+
+
+class Manifest(Facts):
+    """The birth certificate of a backup: written last and once; its existence means that the backup exists."""
+
+    parts: tuple[Part, ...]
+    encryption: Encryption = Encryption()
+    fingerprint: DatabaseFingerprint | None
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
     def stored_size(self) -> int:
         """Bytes of all volumes."""
         return sum(volume.size for part in self.parts for volume in part.volumes)
+
+    @property
+    def tables(self) -> int:
+        """How many tables' rows it holds."""
+        if self.fingerprint is not None:
+            return len(self.fingerprint.tables)
+        return sum(len(part.tables) for part in self.parts)
+
+    def summary(self) -> Summary:
+        """Its row in the index."""
+        facts = {name: getattr(self, name) for name in Facts.model_fields}
+        return Summary(**facts, stored_size=self.stored_size, tables=self.tables)
+
+
+def identity(system: str, source: str, kind: str, backup_id: str) -> dict[str, str]:
+    """The encryption context of a backup."""
+    return {"system": system, "source": source, "kind": kind, "backup": backup_id}
+
+
+RecipientType = Literal["aws-kms", "rsa-oaep-sha512"]
 
 
 class Recipient(Record):
@@ -128,24 +185,35 @@ class Recipient(Record):
     :param ciphertext: base64.
     """
 
-    type: Literal["aws-kms", "rsa-oaep-sha512"]
+    type: RecipientType
     key_id: str
     ciphertext: str
 
 
 class KeyRecord(Record):
-    """A backup's own key, wrapped for every recipient. Rotation appends a new record and edits none."""
+    """A backup's own key, wrapped for every recipient. Rotation appends a new record and edits none.
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    :param context: identity of the backup; a KMS unwraps only with it.
+    :param check: tells whether an unwrapped key is the right one.
+    """
+
+    schema_version: Literal[1] = 1
     created_at: AwareDatetime
     context: dict[str, str]
     recipients: tuple[Recipient, ...]
+    check: str
 
 
 class Proof(Record):
-    """One act of proving, appended by a drill, a replication or a scrub and never edited."""
+    """One act of proving, appended by a drill, a replication or a scrub and never edited.
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    :param level: what was tried; ``ok`` tells whether it held.
+    :param by: the run or person.
+    :param store: whose copy was tried.
+    :param manifest_sha512: of the manifest object as it was then, so that a later edit is noticed.
+    """
+
+    schema_version: Literal[1] = 1
     level: ProofLevel
     ok: bool
     at: AwareDatetime
@@ -155,33 +223,71 @@ class Proof(Record):
     failures: tuple[str, ...] = ()
     seconds: float | None = None
     evidence: str | None = None
+    manifest_sha512: str | None = None
 
 
 class Backup(Record):
-    """A manifest with what has been proven about it since: one row of every list and picker."""
+    """A backup with what has been proven about it since: one row of every list and picker.
 
-    manifest: Manifest
+    Its copies, one in each store, are judged apart: trouble with one says nothing about another.
+
+    :param manifest: the whole manifest, or its summary in a listing.
+    :param store: the store that was asked; empty when no particular one was.
+    """
+
+    manifest: Summary | Manifest
     proofs: tuple[Proof, ...] = ()
+    store: str = ""
 
     @property
     def level(self) -> ProofLevel:
-        """The highest level proven; a later failed proof of restoring does away with earlier ones."""
+        """The highest level that any copy stands at."""
+        stores = {proof.store for proof in self.proofs}
+        return max((self.level_in(store) for store in stores), key=lambda level: level.rank, default=ProofLevel.STORED)
+
+    def level_in(self, store: str) -> ProofLevel:
+        """The level that one store's copy stands at: the highest proven since a proof at that level or below failed."""
         reached = ProofLevel.STORED
-        for proof in sorted(self.proofs, key=lambda p: p.at):
+        for proof in self._proofs_of(store):
             if proof.ok:
                 reached = max(reached, proof.level, key=lambda level: level.rank)
-            else:
-                reached = ProofLevel.STORED
+            elif proof.level.rank <= reached.rank:
+                reached = ProofLevel.STORED if proof.level.rank == 0 else list(ProofLevel)[proof.level.rank - 1]
         return reached
 
     @property
     def damaged(self) -> bool:
-        """Whether the newest proof failed."""
-        newest = max(self.proofs, key=lambda proof: proof.at, default=None)
-        return newest is not None and not newest.ok
+        """Whether the copy in ``store`` is damaged; where no store was asked for, whether every copy is."""
+        if self.store:
+            return self.damage_in(self.store) is not None
+        stores = {proof.store for proof in self.proofs}
+        return bool(stores) and all(self.damage_in(store) is not None for store in stores)
+
+    def damage_in(self, store: str) -> Proof | None:
+        """The failed proof that makes one store's copy unfit, until a proof at its level or above succeeds.
+
+        A failed validation does not: the copy is what was backed up, and what was backed up broke a rule.
+        """
+        failed: Proof | None = None
+        for proof in self._proofs_of(store):
+            if proof.ok:
+                if failed is not None and proof.level.rank >= failed.level.rank:
+                    failed = None
+            elif proof.level is not ProofLevel.VALIDATED:
+                failed = proof
+        return failed
 
     @property
     def proven_at(self) -> datetime | None:
         """When a restored copy was last found identical (or better)."""
         times = [p.at for p in self.proofs if p.ok and p.level.rank >= ProofLevel.IDENTICAL.rank]
         return max(times, default=None)
+
+    def _proofs_of(self, store: str) -> list[Proof]:
+        return sorted((proof for proof in self.proofs if proof.store == store), key=lambda proof: proof.at)
+
+
+class CompleteBackup(Backup):
+    """A backup with its whole manifest: what restoring, verifying and comparing need."""
+
+    manifest: Manifest

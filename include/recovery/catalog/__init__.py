@@ -1,0 +1,14 @@
+"""The catalog: JSON objects beside the backups, enough to recover with nothing but the bucket and the key.
+
+model.py        what is kept: manifests, keys, proofs
+layout.py       which key is what
+catalog.py      the port: list, look up, begin, prove
+in_progress.py  a backup being written, until its manifest makes it exist
+manifests.py    the manifest's file form and its seal
+index.py        one object that lists everything, rebuilt from the manifests when lost
+numbered.py     "who writes number n+1 first wins": the only concurrency primitive
+lease.py        one writer at a time, with fencing
+scan.py         walks the store, backup by backup
+sweep.py        removes what killed runs left behind
+picker.py       "newest identical", "newest before ...", an id
+"""

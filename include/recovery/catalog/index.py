@@ -1,0 +1,183 @@
+"""One object that lists all backups of a store with what has been proven, so that a listing never grows with them.
+
+It is a cache of the manifests and proofs, never the truth: lost or damaged, it is rebuilt from them. Changes only add
+facts, so two writers' changes can be applied in any order with the same result.
+"""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pydantic import AwareDatetime, Field, ValidationError
+
+from include.recovery.catalog.layout import INDEX_PREFIX
+from include.recovery.catalog.model import Proof, Record, Summary
+from include.recovery.catalog.numbered import Numbered
+from include.recovery.errors import PreconditionFailed, StoreUnavailable
+from include.recovery.stores.port import ObjectStore
+
+_log = logging.getLogger(__name__)
+
+_ATTEMPTS = 30
+_KEPT = 5
+_FAILURES_KEPT = 3
+
+
+class Entry(Record):
+    """A backup's row.
+
+    :param manifest_sha512: of the manifest's file when the row was made, so that a later edit is noticed.
+    :param proofs: oldest first; long lists of failures are cut, the proof's own object has them all.
+    """
+
+    summary: Summary
+    manifest_sha512: str
+    proofs: tuple[Proof, ...] = ()
+
+    def with_proofs(self, proofs: tuple[Proof, ...]) -> Entry:
+        """The row with more proofs; those it has already are not doubled."""
+        known = dict.fromkeys((*self.proofs, *(_shortened(proof) for proof in proofs)))
+        ordered = sorted(known, key=lambda proof: (proof.at, proof.model_dump_json()))
+        return self.model_copy(update={"proofs": tuple(ordered)})
+
+
+class Debris(Record):
+    """What a killed run left behind and object lock keeps.
+
+    :param locked_until: when the sweep may try again; None when the store does not tell.
+    """
+
+    found_at: AwareDatetime
+    locked_until: AwareDatetime | None
+    size: int
+
+
+class Index(Record):
+    """The whole list.
+
+    :param backups: by prefix.
+    :param invalid: prefix of each backup whose manifest cannot be used, with the reason.
+    :param debris: by prefix.
+    """
+
+    backups: dict[str, Entry] = Field(default_factory=dict)
+    invalid: dict[str, str] = Field(default_factory=dict)
+    debris: dict[str, Debris] = Field(default_factory=dict)
+
+    def with_backup(self, prefix: str, entry: Entry) -> Index:
+        """The index with one more backup; a row that exists keeps its digest and only gains proofs."""
+        known = self.backups.get(prefix)
+        merged = entry if known is None else known.with_proofs(entry.proofs)
+        invalid = {key: why for key, why in self.invalid.items() if key != prefix}
+        return self.model_copy(update={"backups": {**self.backups, prefix: merged}, "invalid": invalid})
+
+    def with_proof(self, prefix: str, proof: Proof) -> Index:
+        """The index with one more proof of a backup; unchanged when it does not know the backup."""
+        known = self.backups.get(prefix)
+        if known is None:
+            return self
+        return self.model_copy(update={"backups": {**self.backups, prefix: known.with_proofs((proof,))}})
+
+    def merged(self, other: Index) -> Index:
+        """Both together; the same whichever comes first, but for digests, where ours count."""
+        backups = dict(self.backups)
+        for prefix, entry in other.backups.items():
+            backups[prefix] = backups[prefix].with_proofs(entry.proofs) if prefix in backups else entry
+        invalid = {**other.invalid, **self.invalid}
+        return Index(
+            backups=backups,
+            invalid={prefix: why for prefix, why in invalid.items() if prefix not in backups},
+            debris={**other.debris, **self.debris},
+        )
+
+    def with_debris(self, debris: Mapping[str, Debris]) -> Index:
+        """The index with exactly this debris."""
+        return self.model_copy(update={"debris": dict(debris)})
+
+
+Rebuild = Callable[[], Index]
+
+
+class IndexObject:
+    """The index of one store.
+
+    :param rebuild: makes it from the manifests, when it is lost or damaged.
+    """
+
+    def __init__(self, store: ObjectStore, rebuild: Rebuild) -> None:
+        self._slots = Numbered(store, INDEX_PREFIX)
+        self._store = store
+        self._rebuild = rebuild
+        self._cached: _Read | None = None
+
+    def read(self) -> Index:
+        """The newest index: one small request, and another when it has changed since the last look."""
+        return self._read().index
+
+    def update(self, change: Callable[[Index], Index]) -> Index:
+        """Apply a change, again when another writer was faster, until it is in.
+
+        :raises StoreUnavailable: when others were faster every time.
+        """
+        for attempt in range(_ATTEMPTS):
+            read = self._read()
+            changed = change(read.index)
+            if read.stored and changed == read.index:
+                return changed
+            number = read.number + 1
+            try:
+                self._slots.write(number, _packed(changed))
+            except PreconditionFailed:
+                time.sleep(random.uniform(0, 0.02 * (attempt + 1)))  # noqa: S311 - only spreads the writers
+                continue
+            self._cached = _Read(number, changed, stored=True)
+            self._slots.prune(below=number + 1 - _KEPT)
+            return changed
+        raise StoreUnavailable(
+            f"store {self._store.name}: other runs changed the index {_ATTEMPTS} times before this one could; try again"
+        )
+
+    def _read(self) -> _Read:
+        newest = self._slots.newest()
+        if newest is None:
+            return _Read(0, self._rebuild(), stored=False)
+        if self._cached is not None and self._cached.number == newest.number:
+            return self._cached
+        index = _unpacked(self._slots.read(newest))
+        if index is None:
+            _log.warning("store %s: index %s is damaged; rebuilding it", self._store.name, newest.key)
+            return _Read(newest.number, self._rebuild(), stored=False)
+        self._cached = _Read(newest.number, index, stored=True)
+        return self._cached
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An index as it was read; ``stored`` is False when it had to be rebuilt and is not in the store yet."""
+
+    number: int
+    index: Index
+    stored: bool
+
+
+def _packed(index: Index) -> bytes:
+    return gzip.compress(index.model_dump_json(exclude_defaults=True).encode(), compresslevel=6, mtime=0)
+
+
+def _unpacked(data: bytes) -> Index | None:
+    try:
+        return Index.model_validate_json(gzip.decompress(data))
+    except (OSError, EOFError, ValueError, ValidationError):
+        return None
+
+
+def _shortened(proof: Proof) -> Proof:
+    if len(proof.failures) <= _FAILURES_KEPT:
+        return proof
+    left_out = len(proof.failures) - _FAILURES_KEPT
+    return proof.model_copy(update={"failures": (*proof.failures[:_FAILURES_KEPT], f"and {left_out} more")})

@@ -1,0 +1,73 @@
+"""Removes what killed runs left behind: parts and keys without a manifest, and uploads that nobody finished."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from include.recovery.catalog.index import Debris
+from include.recovery.catalog.layout import MANIFEST, backup_prefix_of
+from include.recovery.catalog.lease import live_claims
+from include.recovery.catalog.scan import Found, scan
+from include.recovery.errors import ObjectLocked
+from include.recovery.stores.port import ObjectStore
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep did.
+
+    :param removed: prefixes of the backups-that-never-were that are gone now.
+    :param waiting: those that object lock keeps, by prefix.
+    """
+
+    removed: list[str] = field(default_factory=list)
+    waiting: dict[str, Debris] = field(default_factory=dict)
+
+
+def sweep(store: ObjectStore, grace: timedelta, now: datetime) -> Swept:
+    """Remove debris.
+
+    Debris is a backup's prefix without any version of a manifest, hidden or not, to which nothing was added for the
+    grace period, and which no live lease names. Finished backups lose only uploads that were never finished.
+    """
+    swept = Swept()
+    live: dict[str, set[str]] = {}
+
+    def is_live(prefix: str) -> bool:
+        place = "/".join(prefix.split("/")[:3]) + "/"
+        if place not in live:
+            live[place] = {claim.writing for claim in live_claims(store, f"{place}leases/", now)}
+        return prefix in live[place]
+
+    for found in scan(store):
+        if found.manifest is None and now - found.newest > grace and not is_live(found.prefix):
+            _remove(store, found, now, swept)
+    for upload in list(store.unfinished("")):
+        prefix = backup_prefix_of(upload.key) or upload.key
+        if now - upload.started > grace and not is_live(prefix):
+            store.abandon(upload)
+            if prefix not in swept.removed:
+                swept.removed.append(prefix)
+    return swept
+
+
+def _remove(store: ObjectStore, found: Found, now: datetime, swept: Swept) -> None:
+    # The listing may be old by now, and a manifest is the one thing that must never be swept away.
+    if any(not version.marker for version in store.versions(found.prefix + MANIFEST)):
+        return
+    locked = []
+    for version in found.versions:
+        try:
+            store.delete(version.key, version.id)
+        except ObjectLocked:
+            locked.append(version)
+    if not locked:
+        swept.removed.append(found.prefix)
+        return
+    until = max(filter(None, (store.locked_until(version.key, version.id) for version in locked)), default=None)
+    swept.waiting[found.prefix] = Debris(found_at=now, locked_until=until, size=sum(v.size for v in locked))
+    _log.warning("store %s: debris %s is locked until %s", store.name, found.prefix, until or "an unknown date")
