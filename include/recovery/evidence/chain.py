@@ -15,8 +15,9 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from include.recovery.errors import LifeboatError, ObjectMissing, PreconditionFailed
+from include.recovery.errors import LifeboatError, ObjectMissing
 from include.recovery.evidence.history import FOLDERS, is_report
+from include.recovery.evidence.once import read_once, write_once, written_once
 from include.recovery.evidence.records import Instant, Record, canonical, pretty
 from include.recovery.evidence.signing import Signature, Signer, Verifier
 from include.recovery.evidence.words import plural
@@ -78,13 +79,9 @@ def append(
     for number in itertools.count(numbers[-1] + 1 if numbers else 1):
         link = Link(system=system, number=number, at=now, report=report, objects=hashes, previous=previous)
         content = pretty(SignedLink(link=link, signature=signer.sign(PURPOSE, canonical(link))))
-        try:
-            store.put(link_key(system, number), content, if_absent=True)
-        except PreconditionFailed:
-            taken, _ = store.get(link_key(system, number))
-            previous = hashlib.sha512(taken).hexdigest()
-            continue
-        return link_key(system, number)
+        if write_once(store, link_key(system, number), content):
+            return link_key(system, number)
+        previous = hashlib.sha512(read_once(store, link_key(system, number))).hexdigest()
     raise AssertionError("unreachable")
 
 
@@ -143,13 +140,13 @@ def _link_problems(
 
 def _numbers(store: ObjectStore, system: str) -> list[int]:
     prefix = f"{system}/evidence/"
-    names = (info.key.removeprefix(prefix).removesuffix(".json") for info in store.list(prefix))
+    names = (key.removeprefix(prefix).removesuffix(".json") for key in written_once(store, prefix))
     return sorted(int(name) for name in names if name.isdecimal())
 
 
 def _read(store: ObjectStore, system: str, number: int) -> tuple[bytes, SignedLink]:
     key = link_key(system, number)
-    content, _ = store.get(key)
+    content = read_once(store, key)
     try:
         return content, SignedLink.model_validate_json(content)
     except ValidationError as error:

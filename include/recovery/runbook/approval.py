@@ -6,14 +6,14 @@ A green task proves nothing, since people may set tasks to success. What counts 
 
 from __future__ import annotations
 
-import itertools
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
 from pydantic import ValidationError
 
-from include.recovery.errors import ApprovalMissing, LifeboatError, PreconditionFailed
+from include.recovery.errors import ApprovalMissing, LifeboatError
+from include.recovery.evidence.once import read_once, write_once, written_once
 from include.recovery.evidence.records import Instant, Record, canonical, key_text, pretty
 from include.recovery.evidence.signing import Signature, Signer, Verifier
 from include.recovery.runbook.plan import Mode, RecoveryPlan
@@ -153,15 +153,10 @@ def write_approval(store: ObjectStore, signer: Signer, approval: ApprovalRecord)
     """Sign an answer, store it under the next free number, and return its key. Nothing is ever overwritten."""
     signed = SignedApproval(approval=approval, signature=signer.sign(PURPOSE, canonical(approval)))
     prefix = approvals_prefix(approval.system, approval.run)
-    taken = sum(1 for _ in store.list(prefix))
-    for number in itertools.count(taken + 1):
-        key = f"{prefix}{number:04d}.json"
-        try:
-            store.put(key, pretty(signed), if_absent=True)
-        except PreconditionFailed:
-            continue
-        return key
-    raise AssertionError("unreachable")
+    number = len(written_once(store, prefix)) + 1
+    while not write_once(store, f"{prefix}{number:04d}.json", pretty(signed)):
+        number += 1
+    return f"{prefix}{number:04d}.json"
 
 
 def read_approvals(store: ObjectStore, system: str, run: str) -> tuple[SignedApproval, ...]:
@@ -170,13 +165,12 @@ def read_approvals(store: ObjectStore, system: str, run: str) -> tuple[SignedApp
     :raises LifeboatError: when an object there is not an approval at all: somebody has been writing to the store.
     """
     found = []
-    for info in store.list(approvals_prefix(system, run)):
-        content, _ = store.get(info.key)
+    for key in written_once(store, approvals_prefix(system, run)):
         try:
-            found.append(SignedApproval.model_validate_json(content))
+            found.append(SignedApproval.model_validate_json(read_once(store, key)))
         except ValidationError as error:
             raise LifeboatError(
-                f"store {store.name}: {info.key} is not an approval ({first_problem(error)}); "
+                f"store {store.name}: {key} is not an approval ({first_problem(error)}); "
                 "find out who wrote it before recovering anything"
             ) from None
     return tuple(found)

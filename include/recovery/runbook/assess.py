@@ -106,8 +106,9 @@ def assess(
 def why_unusable(backup: Backup, now: datetime) -> str:
     """Why a backup cannot be a recovery point; empty when it can."""
     if backup.damaged:
-        proof = max(backup.proofs, key=lambda p: p.at)
-        return f"damaged: {listed(proof.failures) if proof.failures else proof.detail} (found by {proof.by})"
+        proof = backup.damage_in(backup.store) or max((p for p in backup.proofs if not p.ok), key=lambda p: p.at)
+        what = listed(proof.failures) if proof.failures else proof.detail
+        return f"damaged in store {proof.store}: {what} (found by {proof.by})"
     if backup.manifest.snapshot_at > now:
         return "dated in the future; a clock is wrong"
     return ""

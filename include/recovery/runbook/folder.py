@@ -18,8 +18,9 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
-from include.recovery.errors import LifeboatError, ObjectMissing, PreconditionFailed
+from include.recovery.errors import LifeboatError, ObjectMissing
 from include.recovery.evidence.model import Outcome, Phase
+from include.recovery.evidence.once import read_once, write_once, written_once
 from include.recovery.evidence.records import Instant, Record, key_text, key_time, pretty
 from include.recovery.evidence.signing import Signer
 from include.recovery.runbook.approval import SignedApproval, SignedBegun, begin, first_problem, read_approvals
@@ -188,14 +189,10 @@ class RunFolder:
         return tuple(sorted(phases, key=lambda phase: (phase.started_at, phase.attempt)))
 
     def _write_once(self, name: str, record: Record) -> bool:
-        try:
-            self.store.put(self.prefix + name, pretty(record), if_absent=True)
-        except PreconditionFailed:
-            return False
-        return True
+        return write_once(self.store, self.prefix + name, pretty(record))
 
     def _keys(self, below: str) -> list[str]:
-        return sorted(info.key for info in self.store.list(self.prefix + below))
+        return written_once(self.store, self.prefix + below)
 
     def _find(self, name: str, model: type[Found]) -> Found | None:
         try:
@@ -204,7 +201,7 @@ class RunFolder:
             return None
 
     def _read(self, key: str, model: type[Found]) -> Found:
-        content, _ = self.store.get(key)
+        content = read_once(self.store, key)
         try:
             return model.model_validate_json(content)
         except ValidationError as error:

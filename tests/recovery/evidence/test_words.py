@@ -14,7 +14,8 @@ from include.recovery.evidence.words import duration, listed, moment, plural, si
     ("seconds", "text"),
     [
         (None, "unknown"), (0, "0 s"), (0.42, "0.4 s"), (9.96, "10 s"), (12.4, "12 s"), (59.7, "1 min"),
-        (200, "3 min 20 s"), (3600, "1 h"), (3900, "1 h 5 min"), (183_600, "2 d 3 h"), (-5, "-5 s"), (timedelta(minutes=15), "15 min"),
+        (200, "3 min 20 s"), (3600, "1 h"), (3900, "1 h 5 min"), (183_600, "2 d 3 h"), (-5, "-5 s"),
+        (timedelta(minutes=15), "15 min"),
     ],
 )  # fmt: skip
 def test_duration(seconds, text):

@@ -19,8 +19,8 @@ def backup(now):
         at = now - timedelta(minutes=minutes)
         manifest = Manifest(
             system="labdojo", source=source, kind="postgres", id=f"{at:%Y%m%dT%H%M%SZ}", started_by="test",
-            started_at=at, snapshot_at=at, finished_at=at, server_version="15.8", tool_versions={}, parts=(), compression="zstd-3",
-            fingerprint=None, fence=1,
+            started_at=at, snapshot_at=at, finished_at=at, server_version="15.8", tool_versions={}, parts=(),
+            compression="zstd-3", fingerprint=None, fence=1,
         )  # fmt: skip
         return Backup(manifest=manifest, proofs=proofs)
 
@@ -45,11 +45,11 @@ def test_a_damaged_backup_is_passed_over_with_its_reason(backup, proof, now):
     assert found.newest.backup == good.manifest.id
     assert found.newest.loss_seconds == 65 * 60
     assert found.passed_over(good.manifest.id) == (
-        f"{newest.manifest.id}: damaged: part rest is missing (found by drill)",
+        f"{newest.manifest.id}: damaged in store primary: part rest is missing (found by drill)",
     )
     words = found.in_words("Europe/Berlin")
     assert "loses 1 h 5 min (**over the objective**), identical" in words
-    assert "**not usable**: damaged: part rest is missing" in words
+    assert "**not usable**: damaged in store primary: part rest is missing" in words
 
 
 def test_other_sources_and_the_future_are_not_recovery_points(backup, now):
@@ -94,7 +94,7 @@ def test_a_plan_takes_policy_point_and_facts_together(labdojo, backup, proof, fa
 
 def test_a_damaged_choice_or_unknown_scenario_is_refused(labdojo, backup, proof, facts, now):
     bad = Choice("main-db", backup(5, proof(ProofLevel.STORED, ok=False)), facts())
-    with pytest.raises(Refused, match="cannot be restored: damaged"):
+    with pytest.raises(Refused, match="cannot be restored: damaged in store primary"):
         draft_plan(labdojo, "database_corruption", "incident", [bad], run="r", requester="grace", now=now)
     with pytest.raises(PolicyError, match="meteorite"):
         draft_plan(labdojo, "meteorite", "incident", [bad], run="r", requester="grace", now=now)
