@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 
 import zstandard
 
-from include.recovery.catalog.model import Part, Volume
+from include.recovery.catalog.model import Part
 from include.recovery.errors import BackupCorrupt, ObjectMissing, PartDamaged, PartMissing, WrongKey
 from include.recovery.parts.message import Decrypting, NotDecryptable
 from include.recovery.parts.progress import NO_PROGRESS, Progress
@@ -44,13 +44,34 @@ def check_part(store: ObjectStore, part: Part, *, progress: Progress = NO_PROGRE
     :return: the bytes read.
     :raises PartMissing, PartDamaged: on the first volume that is not what was written.
     """
-    for number, volume in enumerate(part.volumes, 1):
-        where = _where(store, part, number, volume)
-        with _Stored(store, volume, where) as stored:
-            while block := stored.read(_BLOCK):
-                progress.add(part.name, len(block), 0)
-            stored.verify()
-    return sum(volume.size for volume in part.volumes)
+    return sum(check_volume(store, part, number, progress=progress) for number in range(1, len(part.volumes) + 1))
+
+
+def check_volume(store: ObjectStore, part: Part, number: int, *, progress: Progress = NO_PROGRESS) -> int:
+    """``check_part`` for one volume; the first is number 1."""
+    with _Stored(store, part, number) as stored:
+        while block := stored.read(_BLOCK):
+            progress.add(part.name, len(block), 0)
+        stored.verify()
+    return stored.size
+
+
+def open_behind_marker(store: ObjectStore, part: Part, number: int) -> BinaryIO:
+    """Open a volume's stored bytes; when a plain delete has hidden them, their newest version.
+
+    :raises PartMissing: when there is no version either.
+    """
+    key = part.volumes[number - 1].key
+    try:
+        return store.open(key)
+    except ObjectMissing as missing:
+        for version in store.versions(key):
+            if version.key == key and not version.marker:
+                return store.open(key, version.id)
+        raise PartMissing(
+            f"{_where(store, part, number)} is missing: the manifest names it and the store does not have it; "
+            "restore from another store or recovery point"
+        ) from missing
 
 
 class _PartReader(io.RawIOBase):
@@ -85,6 +106,7 @@ class _PartReader(io.RawIOBase):
                     f"{self._name()} has {self._size} bytes of content; the manifest says {self._part.content_size}"
                 )
         self._size += count
+        self._progress.add(self._part.name, 0, count)
         return count
 
     def close(self) -> None:
@@ -93,34 +115,34 @@ class _PartReader(io.RawIOBase):
         super().close()
 
     def _name(self) -> str:
-        return _where(self._store, self._part, 1, self._part.volumes[0])
+        return _where(self._store, self._part, len(self._part.volumes))
 
     def _decrypted(self) -> Iterator[bytes]:
         """The compressed stream, a frame at a time, through all volumes."""
-        for number, volume in enumerate(self._part.volumes, 1):
-            where = _where(self._store, self._part, number, volume)
+        for number in range(1, len(self._part.volumes) + 1):
             context = volume_context(self._context, self._part.name, number)
-            with _Stored(self._store, volume, where) as stored:
+            with _Stored(self._store, self._part, number) as stored:
                 message = Decrypting(cast(BinaryIO, stored), self._key, context)
                 read_before = 0
                 try:
                     while frame := message.read():
-                        self._progress.add(self._part.name, stored.size - read_before, len(frame))
+                        self._progress.add(self._part.name, stored.size - read_before, 0)
                         read_before = stored.size
                         yield frame
                 except NotDecryptable as error:
-                    raise _verdict(stored, where, error) from error
+                    raise _verdict(stored, error) from error
                 stored.verify()
 
 
 class _Stored:
     """A volume's stored bytes, hashed as they pass."""
 
-    def __init__(self, store: ObjectStore, volume: Volume, where: str) -> None:
-        self._volume, self._where = volume, where
+    def __init__(self, store: ObjectStore, part: Part, number: int) -> None:
+        self._volume = part.volumes[number - 1]
+        self.where = _where(store, part, number)
         self._digest = hashlib.sha512()
         self.size = 0
-        self._stream = _open_behind_marker(store, volume.key, where)
+        self._stream = open_behind_marker(store, part, number)
 
     def read(self, size: int = -1) -> bytes:
         data = self._stream.read(size)
@@ -146,12 +168,12 @@ class _Stored:
             pass
         if self.size != self._volume.size:
             raise PartDamaged(
-                f"{self._where} has {self.size} bytes; {self._volume.size} were written: "
+                f"{self.where} has {self.size} bytes; {self._volume.size} were written: "
                 "this copy is damaged, restore from another store or recovery point"
             )
         if self._digest.hexdigest() != self._volume.sha512:
             raise PartDamaged(
-                f"{self._where} does not have the SHA-512 that was written: "
+                f"{self.where} does not have the SHA-512 that was written: "
                 "this copy is damaged, restore from another store or recovery point"
             )
 
@@ -176,34 +198,20 @@ class _Frames:
             close()
 
 
-def _verdict(stored: _Stored, where: str, error: NotDecryptable) -> BackupCorrupt | WrongKey:
+def _verdict(stored: _Stored, error: NotDecryptable) -> BackupCorrupt | WrongKey:
     """Why a message does not decrypt: the stored bytes tell damage from a wrong key."""
     try:
         stored.verify()
     except PartDamaged as damage:
         return damage
     if "it is the message of" in str(error):
-        return PartDamaged(f"{where} holds something else: {error}")
+        return PartDamaged(f"{stored.where} holds something else: {error}")
     return WrongKey(
-        f"{where} is stored as it was written, but this key does not open it; "
+        f"{stored.where} is stored as it was written, but this key does not open it; "
         "give the key that the backup was made with"
     )
 
 
-def _open_behind_marker(store: ObjectStore, key: str, where: str) -> BinaryIO:
-    """Open an object; when a plain delete has hidden it, its newest version."""
-    try:
-        return store.open(key)
-    except ObjectMissing as missing:
-        for version in store.versions(key):
-            if version.key == key and not version.marker:
-                return store.open(key, version.id)
-        raise PartMissing(
-            f"{where} is missing: the manifest names it and the store does not have it; "
-            "restore from another store or recovery point"
-        ) from missing
-
-
-def _where(store: ObjectStore, part: Part, number: int, volume: Volume) -> str:
-    backup = volume.key.rpartition("/parts/")[0]
+def _where(store: ObjectStore, part: Part, number: int) -> str:
+    backup = part.volumes[number - 1].key.rpartition("/parts/")[0]
     return f"backup {backup} in store {store.name}: part {part.name}, volume {number} of {len(part.volumes)}"
