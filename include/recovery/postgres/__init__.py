@@ -1,0 +1,21 @@
+"""PostgreSQL: everything that Lifeboat does with a database server.
+
+    server      where a server is, and how to connect to it
+    tools       pg_dump and friends, by major version
+    names       quoting: identifiers, literals, exact patterns for pg_dump
+    commands    argv of every tool, built by pure functions
+    preflight   can this role read everything? all that is missing, at once
+    snapshot    the coordinator: locks, the exported snapshot, what is in it
+    grouping    which tables get a dump stream of their own
+    archive     reading the table of contents of a custom-format dump
+    sql_text    splitting and rewriting the SQL that the tools print
+    roles       the globals part: filtered when written, careful when applied
+    backup      snapshot -> parallel dumps -> encrypted parts, fingerprint alongside
+    restore     parts -> a new database
+    tables      parts -> some tables, in a schema of their own
+    scratch     a throw-away server behind a unix socket
+    prepare     least-privilege roles and functions in a protected database
+    facts       what is known about a database before it may be overwritten
+    swap        a restored database takes the live one's place
+    swap_table  restored rows take a live table's rows' place
+"""

@@ -1,0 +1,481 @@
+"""A backup becomes a database again: definitions, then rows in parallel streams, then indexes and constraints.
+
+The target is always a database that does not exist yet, or that is empty. To take a live one's place is ``swap``'s job,
+after the copy has been verified. A restore that fails drops the database that it made: half a copy must not be taken
+for a whole one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any, BinaryIO, Protocol
+
+import psycopg
+
+from include.recovery.catalog.model import Manifest, Part
+from include.recovery.errors import BackupCorrupt, BackupNotFound, LifeboatError, Refused, SourceError, ToolFailed
+from include.recovery.parts.progress import NO_PROGRESS, Progress
+from include.recovery.parts.read import open_part
+from include.recovery.postgres import commands
+from include.recovery.postgres.archive import Contents, Entry, read_contents, split_contents
+from include.recovery.postgres.copy_text import CopyText
+from include.recovery.postgres.failures import meaning, meaning_of_session
+from include.recovery.postgres.names import parse_qualified, quote
+from include.recovery.postgres.roles import RolesReport, apply_roles, for_database
+from include.recovery.postgres.server import PostgresServer, sql
+from include.recovery.postgres.sql_text import significant, tokens
+from include.recovery.postgres.tools import Tools, find, major_of
+from include.recovery.processes import Crew, run_parallel
+from include.recovery.stores.port import ObjectStore
+
+Relation = tuple[str, str]
+MAINTENANCE_DATABASE = "postgres"
+EMPTY = """
+    SELECT NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                        WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema')
+       AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                        WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema')
+       AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_largeobject_metadata)
+"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A complete backup and the way to its content.
+
+    :param key: the backup's own key, unwrapped.
+    """
+
+    manifest: Manifest
+    store: ObjectStore
+    key: bytes
+
+    def part(self, name: str) -> Part:
+        """A part by name.
+
+        :raises BackupNotFound: when the backup has none of that name.
+        """
+        for part in self.manifest.parts:
+            if part.name == name:
+                return part
+        raise BackupNotFound(
+            f"backup {self.manifest.prefix} has no part {name!r}; it has "
+            + ", ".join(part.name for part in self.manifest.parts)
+        )
+
+    def open(self, part: Part, progress: Progress = NO_PROGRESS) -> BinaryIO:
+        """Stream a part's content."""
+        return open_part(self.store, part, self.key, self.manifest.context, progress=progress)
+
+    def stored_size(self, part: Part) -> int:
+        """Bytes that reading a part fetches."""
+        return sum(volume.size for volume in part.volumes)
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """What a restore did.
+
+    :param seconds: by phase.
+    :param fetched: stored bytes that were read.
+    :param roles: None when roles were not asked for.
+    :param left_out: constraints and views that could not be made, because rows they need were not asked for.
+    """
+
+    database: str
+    seconds: dict[str, float]
+    fetched: int
+    tables: int
+    roles: RolesReport | None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """How to restore.
+
+    :param streams: loads, index builds and ANALYZEs at the same time.
+    :param roles: make the roles that are missing.
+    :param work_memory: of the server, for each index build.
+    """
+
+    streams: int = 2
+    roles: bool = True
+    analyze: bool = True
+    work_memory: str = "256MB"
+
+
+def restore_database(
+    manifest: Manifest,
+    store: ObjectStore,
+    key: bytes,
+    target: PostgresServer,
+    *,
+    database: str,
+    tables: Collection[str] = (),
+    options: RestoreOptions | None = None,
+    progress: Progress = NO_PROGRESS,
+    stop: threading.Event | None = None,
+) -> RestoreReport:
+    """Restore a backup into a new (or empty) database.
+
+    :param target: the server, as a role that may make databases.
+    :param database: the name to restore to.
+    :param tables: qualified names; only their rows are fetched, everything else stays empty. Empty means all.
+    :param stop: ends the restore when set.
+    :raises Refused: when the database exists and holds something.
+    :raises BackupCorrupt: when a part is missing or damaged.
+    :raises ToolFailed, SourceError, SourceUnavailable: when the server or a tool fails.
+    """
+    source = Source(manifest, store, key)
+    options = options or RestoreOptions()
+    job = _Job(source, target.with_database(database), frozenset(tables), options, progress, stop or threading.Event())
+    try:
+        return job.run()
+    except psycopg.Error as error:
+        raise meaning_of_session(error, job.server, "restoring") from error
+
+
+class _Job:
+    """One restore while it runs."""
+
+    def __init__(
+        self,
+        source: Source,
+        server: PostgresServer,
+        tables: frozenset[str],
+        options: RestoreOptions,
+        progress: Progress,
+        stop: threading.Event,
+    ) -> None:
+        self.source, self.server, self.tables = source, server, tables
+        self.options, self.progress, self.stop = options, progress, stop
+        self._wanted = {parse_qualified(name) for name in tables}
+        self.seconds: dict[str, float] = {}
+        self.fetched = 0
+        self._lock = threading.Lock()
+
+    def run(self) -> RestoreReport:
+        """All phases."""
+        self.tools = tools_for(self.source.manifest, self.server)
+        parts = data_parts(self.source.manifest, self.tables)
+        with private_folder() as folder, Crew(self.stop) as crew:
+            with self._phase("roles"):
+                roles = self._roles() if self.options.roles else None
+            archive = folder / "schema.dump"
+            with self._phase("definitions"):
+                contents = fetch_archive(self.source, archive, self.progress)
+                self.fetched += self.source.stored_size(self.source.part("schema"))
+                made = self._make_database(contents)
+            try:
+                left_out = self._fill(crew, folder, archive, contents, parts)
+            except BaseException:
+                if made:
+                    self._drop_database()
+                raise
+        return RestoreReport(self.server.database, self.seconds, self.fetched,
+                             sum(len(part.tables) for part in parts), roles, tuple(left_out))
+
+    def _fill(
+        self, crew: Crew, folder: Path, archive: Path, contents: Contents, parts: Sequence[Part]
+    ) -> list[str]:
+        chosen, left_out = self._post_data(contents)
+        entries = folder / "post-data.list"
+        entries.write_text("".join(f"{entry.id};\n" for entry in chosen), encoding="utf-8")
+        with self._phase("definitions"):
+            self._tool(crew, "pre-data", archive)
+        with self._phase("rows"):
+            loads = [partial(self._load, crew, part) for part in sorted(parts, key=lambda part: -part.content_size)]
+            run_parallel(loads, workers=self.options.streams, stop=self.stop)
+        with self._phase("indexes and constraints"):
+            self._tool(crew, "post-data", archive, entries)
+        with self._phase("properties"):
+            self._properties(contents)
+        if self.options.analyze:
+            with self._phase("statistics"):
+                self._analyze()
+        return left_out
+
+    def _roles(self) -> RolesReport:
+        part = self.source.part("globals")
+        with self.source.open(part, self.progress) as stream:
+            script = stream.read().decode()
+        self.fetched += self.source.stored_size(part)
+        return apply_roles(self.server.with_database(MAINTENANCE_DATABASE), script)
+
+    def _make_database(self, contents: Contents) -> bool:
+        """Create the database as it was: encoding, locale, provider. False when it exists and is empty.
+
+        :raises Refused: when it exists and is not empty.
+        """
+        with self.server.with_database(MAINTENANCE_DATABASE).connect() as connection:
+            exists = connection.execute(
+                "SELECT 1 FROM pg_catalog.pg_database WHERE datname = %s", (self.server.database,)
+            ).fetchone()
+            if not exists:
+                for entry in contents.of_kind("DATABASE"):
+                    for statement in for_database(entry.definition, self.server.database):
+                        connection.execute(sql(statement))
+                return True
+        with self.server.connect() as connection:
+            row = connection.execute(sql(EMPTY)).fetchone()
+        if not row or not row[0]:
+            raise Refused(
+                f"{self.server.redacted}: the database exists and is not empty; nothing was touched: restore under "
+                f"another name, or let the recovery runbook swap a restored copy in"
+            )
+        return False
+
+    def _drop_database(self) -> None:
+        try:
+            with self.server.with_database(MAINTENANCE_DATABASE).connect() as connection:
+                connection.execute(sql(f"DROP DATABASE IF EXISTS {quote(self.server.database)} WITH (FORCE)"))
+        except (psycopg.Error, LifeboatError):
+            return  # The restore's own failure is what is raised; a server that is gone needs no tidying.
+
+    def _tool(self, crew: Crew, section: str, archive: Path, entries: Path | None = None) -> None:
+        jobs = self.options.streams if section == "post-data" else 1
+        argv = commands.restore_file(
+            self.tools, self.server.database, str(archive), section, jobs=jobs,
+            entries=str(entries) if entries else None,
+        )
+        settings = {"synchronous_commit": "off", "maintenance_work_mem": self.options.work_memory}
+        try:
+            with crew.child(argv, env=self.server.environment(**settings), death_signal="TERM") as child:
+                child.check()
+        except ToolFailed as error:
+            raise meaning(error, self.server, f"restoring the definitions ({section})") from error
+
+    def _load(self, crew: Crew, part: Part) -> None:
+        """One part into the database."""
+        if part.name == "rest" and not self.tables:
+            self._load_by_tool(crew, part)
+        else:
+            self._load_by_copy(crew, part)
+        with self._lock:
+            self.fetched += self.source.stored_size(part)
+
+    def _load_by_tool(self, crew: Crew, part: Part) -> None:
+        """With all that is not rows of tables: positions of sequences, large objects."""
+        argv = commands.restore_stream(self.tools, self.server.database)
+        try:
+            with (
+                self.source.open(part, self.progress) as stream,
+                crew.child(argv, env=self.server.environment(synchronous_commit="off"), stdin="pipe") as child,
+            ):
+                child.feed(stream)
+        except ToolFailed as error:
+            raise meaning(error, self.server, f"restoring part {part.name}") from error
+
+    def _load_by_copy(self, crew: Crew, part: Part) -> None:
+        """Through a session of ours, each table in one transaction that has truncated it before."""
+        settings = {"synchronous_commit": "off"}
+        with self.server.connect(autocommit=False, settings=settings) as connection:
+
+
+            def take(entry: Entry, rows: Iterator[bytes]) -> None:
+                if self._wanted and entry.relation not in self._wanted:
+                    for _ in rows:
+                        pass
+                    return
+                connection.execute(sql(f"TRUNCATE TABLE ONLY {quote(entry.schema)}.{quote(entry.name)}"))
+                load_rows(connection, entry.copy, rows)
+                connection.commit()
+
+            contents = read_rows(
+                crew, self.source, part, tools=self.tools, server=self.server, take=take, progress=self.progress
+            )
+            self._set_sequences(connection, contents)
+            connection.commit()
+
+    def _set_sequences(self, connection: psycopg.Connection[Any], contents: Contents) -> None:
+        """The positions of sequences that the tables own. The rest sets them too; both were read after the snapshot."""
+        for entry in contents.of_kind("SEQUENCE SET"):
+            connection.execute(sql(entry.definition))
+
+    def _post_data(self, contents: Contents) -> tuple[list[Entry], list[str]]:
+        """What to make after the rows are there; of a partial restore, nothing that needs rows that are not there."""
+        entries = [entry for entry in contents.entries if entry.section == "post-data"]
+        if not self.tables:
+            return entries, []
+        left_out = [entry for entry in entries if entry.kind == "MATERIALIZED VIEW DATA"]
+        for entry in entries:
+            if entry.kind == "FK CONSTRAINT":
+                owner, referenced = foreign_key_ends(entry.definition)
+                if owner in self._wanted and referenced not in self._wanted:
+                    left_out.append(entry)
+        return ([entry for entry in entries if entry not in left_out],
+                [f"{entry.kind.lower()} {entry.schema}.{entry.name}" for entry in left_out])
+
+    def _properties(self, contents: Contents) -> None:
+        """Owner, settings, rights and comment of the database itself."""
+        kinds = ("DATABASE PROPERTIES", "ACL", "COMMENT", "SECURITY LABEL")
+        about = [entry for entry in contents.of_kind(*kinds) if not entry.schema and (
+            entry.kind == "DATABASE PROPERTIES" or entry.name.startswith("DATABASE "))]
+        with self.server.with_database(MAINTENANCE_DATABASE).connect() as connection:
+            for entry in contents.of_kind("DATABASE"):
+                if entry.owner:
+                    connection.execute(sql(
+                        f"ALTER DATABASE {quote(self.server.database)} OWNER TO {quote(entry.owner)}"
+                    ))
+            for entry in about:
+                for statement in for_database(entry.definition, self.server.database):
+                    connection.execute(sql(statement))
+
+    def _analyze(self) -> None:
+        with self.server.connect() as connection:
+            names = [row[0] for row in connection.execute(sql(
+                "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c"
+                " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE c.relkind IN ('r', 'm', 'p') AND n.nspname NOT LIKE 'pg\\_%'"
+                " AND n.nspname <> 'information_schema' ORDER BY c.relkind = 'p', c.relpages DESC, c.oid"
+            ))]
+        shares = [names[start :: self.options.streams] for start in range(self.options.streams)]
+
+        def analyze(share: list[str]) -> None:
+            with self.server.connect() as connection:
+                for start in range(0, len(share), 50):
+                    connection.execute(sql(f"ANALYZE {', '.join(share[start : start + 50])}"))
+
+        run_parallel([partial(analyze, share) for share in shares if share],
+                     workers=self.options.streams, stop=self.stop)
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        began = monotonic()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + monotonic() - began, 3)
+
+
+def data_parts(manifest: Manifest, tables: Collection[str]) -> list[Part]:
+    """The parts that hold rows (of these tables; of all when none is named).
+
+    :raises BackupNotFound: naming the tables that are in no part.
+    """
+    data = [part for part in manifest.parts if part.role == "data"]
+    if not tables:
+        return data
+    known = {name for part in data for name in part.tables}
+    missing = sorted(set(tables) - known)
+    if missing:
+        raise BackupNotFound(
+            f"backup {manifest.prefix} holds no rows of {', '.join(missing)}; it holds {', '.join(sorted(known)[:30])}"
+        )
+    return [part for part in data if set(part.tables) & set(tables)]
+
+
+def tools_for(manifest: Manifest, server: PostgresServer) -> Tools:
+    """The tools that can read the backup and write to the server.
+
+    :raises SourceError: when the server is older than the one that was backed up.
+    """
+    with server.with_database(MAINTENANCE_DATABASE).connect() as connection:
+        major = connection.info.server_version // 10000
+    dumped = major_of(manifest.server_version)
+    if major < dumped:
+        raise SourceError(
+            f"{server.redacted}: the server is PostgreSQL {major} and the backup was taken from PostgreSQL {dumped}; "
+            f"restore to version {dumped} or newer"
+        )
+    written_by = major_of(manifest.tool_versions.get("pg_dump", manifest.server_version))
+    return find(max(major, written_by), tool="pg_restore")
+
+
+def fetch_archive(source: Source, path: Path, progress: Progress = NO_PROGRESS) -> Contents:
+    """Write the definitions' dump (no rows are in it) to a private file, and return what is in it."""
+    with source.open(source.part("schema"), progress) as stream, path.open("wb") as file:
+        while chunk := stream.read(1024 * 1024):
+            file.write(chunk)
+    return read_contents(path.read_bytes())
+
+
+class Rows(Protocol):
+    """Called for each table of a part: its entry, and its rows, all of which must be taken."""
+
+    def __call__(self, entry: Entry, rows: Iterator[bytes]) -> None: ...
+
+
+def read_rows(
+    crew: Crew, source: Source, part: Part, *, tools: Tools, server: PostgresServer, take: Rows,
+    progress: Progress = NO_PROGRESS,
+) -> Contents:
+    """Hand out the rows of each table of a part as COPY text, one table after the other.
+
+    :param server: for messages and the tool's environment; nothing connects to it here.
+    :return: what the part says that it holds.
+    :raises BackupCorrupt: when the part is missing or damaged.
+    """
+    with (
+        source.open(part, progress) as stored,
+        crew.child(commands.print_sql(tools, data_only=True), env=server.environment(), stdin="pipe",
+                   stdout="pipe") as child,
+    ):
+        contents, stream = split_contents(stored)
+        failures: list[BaseException] = []
+
+        def feed() -> None:
+            try:
+                child.feed(stream)
+            except BaseException as error:
+                failures.append(error)
+                child.kill()
+
+        feeder = threading.Thread(target=feed, name=f"feed-{part.name}")
+        feeder.start()
+        try:
+            text = CopyText(child.stdout, contents.of_kind("TABLE DATA"))
+            while (entry := text.next_table()) is not None:
+                take(entry, text.rows())
+        except (ToolFailed, BackupCorrupt):
+            child.kill()
+            feeder.join()
+            if not failures:
+                raise
+        finally:
+            child.kill()
+            feeder.join()
+        if failures:
+            error = failures[0]
+            raise meaning(error, server, f"reading part {part.name}") if isinstance(error, ToolFailed) else error
+    return contents
+
+
+def load_rows(connection: psycopg.Connection[Any], copy: str, rows: Iterator[bytes]) -> None:
+    """Load rows into a table that the current transaction has made or truncated.
+
+    :param copy: the dump's ``COPY ... FROM stdin;``.
+    """
+    statement = copy.strip().removesuffix(";").removesuffix(" FROM stdin")
+    with connection.cursor() as cursor, cursor.copy(sql(f"{statement} FROM STDIN WITH (FREEZE)")) as into:
+        for chunk in rows:
+            into.write(chunk)
+
+
+def foreign_key_ends(definition: str) -> tuple[Relation, Relation]:
+    """The table that has a foreign key, and the table that it refers to, out of the SQL that makes it."""
+    pairs = dotted(definition)
+    return pairs[0], pairs[-1]
+
+
+def dotted(definition: str) -> list[Relation]:
+    """Every ``schema.name`` that a piece of SQL mentions, in order."""
+    words = significant(list(tokens(definition)))
+    return [
+        (str(words[place].name), str(words[place + 2].name))
+        for place in range(len(words) - 2)
+        if words[place + 1].text == "." and words[place].name is not None and words[place + 2].name is not None
+    ]
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder for small files that only we can read; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lifeboat-") as folder:
+        yield Path(folder)
