@@ -19,7 +19,6 @@ from include.recovery.evidence.model import (
     Phase,
     SourceEvidence,
 )
-from include.recovery.evidence.signing import Signer
 from include.recovery.fingerprint.model import Comparison
 from include.recovery.stores.folder import FolderStore
 
@@ -31,9 +30,6 @@ def now() -> datetime:
     return NOW
 
 
-@pytest.fixture(scope="session")
-def signer() -> Signer:
-    return Signer.generate()
 
 
 @pytest.fixture

@@ -1,0 +1,92 @@
+"""The row of a system is counted from what the stores hold."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from include.recovery.catalog.model import Proof, ProofLevel
+from include.recovery.errors import PolicyError
+from include.recovery.evidence.report import store_report
+from include.recovery.evidence.summary import summarise
+
+
+@pytest.fixture
+def prove(folder_workspace):
+    def make(manifest, at, level=ProofLevel.IDENTICAL, *, ok=True, store="primary"):
+        proof = Proof(level=level, ok=ok, at=at, by="lifeboat compare", store=store, detail="23 tables equal")
+        folder_workspace.catalog(store).append_proof(manifest, proof)
+
+    return make
+
+
+def test_nothing_yet(folder_workspace, now):
+    found = summarise(folder_workspace, "labdojo", now)
+    assert found.problems == ()
+    assert found.cells() == {
+        "system": "labdojo",
+        "recoverable point": "no recoverable point",
+        "RPO": "15 min",
+        "recovery last proven": "never",
+        "measured restore": "never measured",
+        "RTO": "1 h",
+        "copies": "0 of 0",
+    }
+    assert (found.rpo_met, found.rto_met, found.ready) == (False, None, False)
+
+
+@pytest.mark.demand("A2")
+@pytest.mark.demand("L1")
+def test_age_proof_time_and_copies(folder_workspace, make_backup, prove, signer, drill, evidence, now):
+    make_backup(now - timedelta(hours=8))
+    newest = make_backup(now - timedelta(minutes=12), stores=("primary", "offsite"))
+    report = drill(sources=(evidence(backup=newest.id),), started_at=now - timedelta(minutes=10))
+    prove(newest, now - timedelta(minutes=9))
+    store_report(folder_workspace.store("primary"), signer, report, now)
+    found = summarise(folder_workspace, "labdojo", now)
+    assert found.problems == ()
+    assert found.cells() == {
+        "system": "labdojo",
+        "recoverable point": "12 min old",
+        "RPO": "15 min",
+        "recovery last proven": "2026-11-22 05:01:00 CET, weekly drill",
+        "measured restore": "40 s",
+        "RTO": "1 h",
+        "copies": "2 of 2",
+    }
+    assert found.restore_basis == "the median restore of 1 drill, on scratch servers tuned for speed"
+    assert found.ready
+    later = summarise(folder_workspace, "labdojo", now + timedelta(minutes=4))
+    assert (later.rpo_met, later.ready) == (False, False)
+
+
+def test_proven_by_hand(folder_workspace, make_backup, prove, now):
+    newest = make_backup(now - timedelta(minutes=12))
+    prove(newest, now - timedelta(minutes=5))
+    found = summarise(folder_workspace, "labdojo", now)
+    assert (found.proven_at, found.proven_how) == (now - timedelta(minutes=5), "lifeboat compare")
+
+
+@pytest.mark.demand("K4")
+def test_a_damaged_backup_is_no_recoverable_point(folder_workspace, make_backup, prove, now):
+    good = make_backup(now - timedelta(hours=8))
+    bad = make_backup(now - timedelta(minutes=12))
+    prove(bad, now, ProofLevel.STORED, ok=False)
+    found = summarise(folder_workspace, "labdojo", now)
+    assert found.sources[0].backup == good.id
+    assert found.age_seconds == 8 * 3600
+
+
+def test_a_copy_that_lost_a_part_does_not_count(folder_workspace, make_backup, now):
+    newest = make_backup(now - timedelta(minutes=12), stores=("primary", "offsite"))
+    volume = newest.parts[0].volumes[0].key
+    folder_workspace.store("offsite").delete(volume)
+    found = summarise(folder_workspace, "labdojo", now)
+    assert (found.copies, found.copies_wanted) == (1, 2)
+    assert found.problems == (f"store offsite: backup {newest.name} lacks {volume.removeprefix(newest.prefix)}",)
+
+
+def test_an_unknown_system(folder_workspace, now):
+    with pytest.raises(PolicyError, match="labdojo"):
+        summarise(folder_workspace, "nobody", now)
