@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
+from itertools import pairwise
 
 from croniter import CroniterError, croniter
 
@@ -16,7 +18,7 @@ ALLOWED = (
 _FIRST_DAY = date(2024, 1, 1)
 _WEEKS_ONLY_DAYS = 15
 _CALENDAR_DAYS = 8 * 366
-_DAY = 24 * 60
+_MINUTES_OF_A_DAY = 24 * 60
 
 
 def check_cron(expression: str) -> str:
@@ -82,19 +84,34 @@ def widest_gap(expressions: Sequence[str]) -> timedelta | None:
     """
     schedules = [_Schedule.of(expression) for expression in expressions]
     span = _WEEKS_ONLY_DAYS if all(schedule.by_weeks_only for schedule in schedules) else _CALENDAR_DAYS
-    widest: int | None = None
-    last: int | None = None
+    widest, last = 0, None
     for number in range(span):
         day = _FIRST_DAY + timedelta(days=number)
-        minutes = sorted(
-            {minute for schedule in schedules if schedule.falls_on(day) for minute in schedule.minutes_of_day}
-        )
-        for minute in minutes:
-            now = number * _DAY + minute
-            if last is not None:
-                widest = max(widest or 0, now - last)
-            last = now
-    return None if widest is None else timedelta(minutes=widest)
+        runs = _runs(tuple(schedule.minutes_of_day for schedule in schedules if schedule.falls_on(day)))
+        if runs is None:
+            continue
+        midnight = number * _MINUTES_OF_A_DAY
+        widest = max(widest, runs.widest, 0 if last is None else midnight + runs.first - last)
+        last = midnight + runs.last
+    return timedelta(minutes=widest) if widest else None
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The runs of one day, in minutes since midnight: the first, the last, and the widest gap within."""
+
+    first: int
+    last: int
+    widest: int
+
+
+@lru_cache(maxsize=64)
+def _runs(schedules: tuple[tuple[int, ...], ...]) -> _Runs | None:
+    """The runs of a day on which some schedules fall; few different days make up all years."""
+    minutes = sorted({minute for schedule in schedules for minute in schedule})
+    if not minutes:
+        return None
+    return _Runs(minutes[0], minutes[-1], max((after - before for before, after in pairwise(minutes)), default=0))
 
 
 def _values(field: Sequence[int | str], count: int) -> Sequence[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-PATTERN = r"^(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?$"
+PATTERN = r"^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 ALLOWED = "weeks, days, hours, minutes and seconds in this order, such as '15m', '1h30m', '30d' or '4w'"
 
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -21,7 +21,7 @@ def parse_duration(text: str) -> timedelta:
     """
     if not text or not re.fullmatch(PATTERN, text):
         raise ValueError(f"found {text!r}; a duration is {ALLOWED}")
-    seconds = sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)([wdhms])", text))
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"([0-9]+)([wdhms])", text))
     if seconds > _LONGEST.total_seconds():
         raise ValueError(f"found {text!r}; a duration is at most a hundred years (36525d)")
     return timedelta(seconds=seconds)

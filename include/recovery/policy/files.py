@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from include.recovery.errors import PolicyError
 from include.recovery.policy.base import PolicyModel
@@ -61,6 +62,14 @@ class PolicySet:
         if self.valid_platform is None:
             raise PolicyError(self.broken[PLATFORM])
         return self.valid_platform
+
+    @property
+    def alarm(self) -> str:
+        """What the problems mean, in one line; empty when there are none."""
+        stopped = sorted(name for name in self.broken if name != PLATFORM)
+        lines = [f"NO SCHEDULE RUNS for {', '.join(stopped)}"] if stopped else []
+        lines += ["EVERY TASK FAILS until platform.yaml is right"] if self.valid_platform is None else []
+        return "; ".join(lines) + (": correct these and all is back" if lines else "")
 
     def system(self, name: str) -> ProtectedSystem:
         """A system's policy.
@@ -200,12 +209,17 @@ def _validated(model: type[Model], value: Any) -> tuple[Model | None, list[Broke
     try:
         return model.model_validate(value), []
     except ValidationError as error:
-        details = error.errors()
+        details = [detail for detail in error.errors() if not _follows_from_others(detail)]
         problems = _merged([sentence(model, detail) for detail in details])
         if all(detail["type"] == "extra_forbidden" for detail in details):
             without = _without(value, [path for path, _ in problems])
             return _validated(model, without)[0], problems
         return None, problems
+
+
+def _follows_from_others(detail: ErrorDetails) -> bool:
+    """Whether pydantic calls a list too short only because it did not count the items that are wrong."""
+    return detail["type"] == "too_short" and bool(detail["input"])
 
 
 def _merged(problems: list[Broken]) -> list[Broken]:

@@ -40,7 +40,7 @@ _FIELDS_BROKEN = (
     ('cron: "30 1 * * *"', 'cron: "30 1 * *"'),
     ("drills:", "drils:"),
 )
-_RULES_BROKEN = (("rpo: 24h", "rpo: 1h"), ("data_class: database", "data_class: databases"))
+_RULES_BROKEN = (("rpo: 24h", "rpo: 1h"), ("stores: [primary, offsite]", "stores: [offsite]"))
 
 
 def policy_page(policies: PolicySet) -> str:

@@ -37,8 +37,8 @@ _BY_CONTEXT = {
     "union_tag_invalid": "{expected_tags}",
     "greater_than_equal": "at least {ge}",
     "less_than_equal": "at most {le}",
-    "greater_than": "more than {gt}",
-    "less_than": "less than {lt}",
+    "greater_than": "more than {gt:g}",
+    "less_than": "less than {lt:g}",
     "string_too_long": "at most {max_length} characters",
 }
 _FORMS = {
@@ -70,9 +70,10 @@ def document_path(model: type[BaseModel], location: tuple[int | str, ...]) -> Pa
         location = location[:-1]
     path: list[str | int] = []
     annotation: Any = model
-    for piece in location:
+    for number, piece in enumerate(location, 1):
         inner = list(_below(annotation, piece))
-        if not inner and not _is_model(annotation):
+        last = number == len(location)
+        if not inner and not (_models(annotation) and last):
             continue
         path.append(piece)
         annotation = Union[tuple(inner)] if inner else Any  # noqa: UP007 - its members are known at run time only
