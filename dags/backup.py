@@ -6,14 +6,14 @@ announces it to replication.
 
 ### Schedule
 The policy's cron line in the system's own time zone; one run at a time; missed times are not made up, since a backup
-of the past cannot be taken. Trigger it by hand before an upgrade, with a note and, if it must survive retention, a hold.
+of the past cannot be taken. Trigger it by hand before an upgrade, with a note and, if it must stay, a hold.
 
 ### Inputs
 The policy of the system, the backup connection of each source, the primary store, the key service.
 
 ### What a failure means
 No new backup from this run: what was written so far is not listed as one, and the age of the newest recoverable point
-keeps growing. Trouble on the way is retried; a missing right, hidden rows or a running backup of the same source are not.
+keeps growing. Trouble on the way is retried; a missing right, hidden rows or a running backup of the same are not.
 
 ### What to do
 Read the last line of the failed task's log: it names the object and the next step. Then clear the task, or trigger the

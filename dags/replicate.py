@@ -11,7 +11,7 @@ run also asks the catalog which backups lack a copy, and copies all of them.
 The catalogs of all stores; the connections of the stores.
 
 ### What a failure means
-The backup exists in the primary store only: one fire away from gone. A copy that differs at the far end is never listed.
+The backup exists in the primary store only: one fire away from gone. A copy that differs over there is never listed.
 
 ### What to do
 Clear the failed copy: it goes on where it stopped. If the source store itself is damaged, `lifeboat verify` names the

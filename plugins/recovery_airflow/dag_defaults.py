@@ -70,7 +70,7 @@ DEFAULT_ARGS = {
 }
 
 SCRATCH_QUEUE = os.environ.get("LIFEBOAT_SCRATCH_QUEUE") or None
-"""Where scratch servers live: with several workers, a queue that one worker listens to. None means the default queue."""
+"""Where scratch servers live: with several workers, a queue that one worker listens to. None: the default queue."""
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC"))
 

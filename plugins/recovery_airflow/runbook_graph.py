@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from airflow.sdk import TaskGroup, chain
 
 from include.recovery.policy.models import ProtectedSystem
 from recovery_airflow.operators.policy_approval import PolicyApproval
-from recovery_airflow.operators.runbook_report import RunbookReportOperator
+from recovery_airflow.operators.reports import RunbookReportOperator
 from recovery_airflow.operators.runbook_restore import (
     ProvisionOperator,
     RunbookCompareOperator,
     RunbookRestoreOperator,
     RunbookValidateOperator,
 )
+from recovery_airflow.operators.runbook_step import PlannedStepOperator
 from recovery_airflow.operators.runbook_steps import (
     BuildStandInOperator,
     DeclareOperator,
@@ -23,12 +23,28 @@ from recovery_airflow.operators.runbook_steps import (
     PlanRecoveryOperator,
     RemoveStandInOperator,
 )
-from recovery_airflow.operators.runbook_swap import LoginCheckOperator, ReopenOperator, SafeguardOperator, SwapInOperator
+from recovery_airflow.operators.runbook_swap import (
+    LoginCheckOperator,
+    ReopenOperator,
+    SafeguardOperator,
+    SwapInOperator,
+)
 from recovery_airflow.operators.verdict import VerdictOperator
 from recovery_airflow.task_groups import ON_SCRATCH
 from recovery_airflow.trigger_form import Field
 
 EVIDENCE = "incidents"
+
+SOURCE_PHASES: dict[str, dict[str, type[PlannedStepOperator]]] = {
+    "isolate": {"close_to_clients": IsolateOperator},
+    "safeguard": {"keep_what_is_there": SafeguardOperator},
+    "provision": {"make_room": ProvisionOperator},
+    "restore": {"load": RunbookRestoreOperator},
+    "verify": {"compare": RunbookCompareOperator, "query": RunbookValidateOperator},
+    "resume": {"swap_in": SwapInOperator, "reopen": ReopenOperator},
+    "validate": {"log_in": LoginCheckOperator},
+}
+"""What is done to each source, phase by phase, in this order; the sources go side by side."""
 
 
 def param(field: Field) -> str:
@@ -42,7 +58,11 @@ def runbook(system: ProtectedSystem) -> None:
     common: dict[str, Any] = {"system": name, "evidence": EVIDENCE}
     with TaskGroup("declare"):
         declare = DeclareOperator(
-            task_id="open_incident", scenario=param(Field.SCENARIO), mode=param(Field.MODE), reason=param(Field.REASON), **common
+            task_id="open_incident",
+            scenario=param(Field.SCENARIO),
+            mode=param(Field.MODE),
+            reason=param(Field.REASON),
+            **common,
         )
     with TaskGroup("assess"):
         plan = PlanRecoveryOperator(
@@ -55,34 +75,27 @@ def runbook(system: ProtectedSystem) -> None:
     approvals = _approvals(system, plan)
     with TaskGroup("stage"):
         build = BuildStandInOperator(task_id="build_stand_in", plan=plan.output, **common, **ON_SCRATCH)
-
-    def for_each_source(phase: str, verb: str, make: Callable[..., Any]) -> list[Any]:
-        with TaskGroup(phase) if phase not in groups else groups[phase] as group:
-            groups[phase] = group
-            return [
-                make(task_id=f"{verb}__{source.name}", source=source.name, plan=plan.output, **common, **ON_SCRATCH)
-                for source in system.sources
+    steps: list[list[PlannedStepOperator]] = []
+    for phase, verbs in SOURCE_PHASES.items():
+        with TaskGroup(phase):
+            steps += [
+                [
+                    operator(
+                        task_id=f"{verb}__{source.name}", source=source.name, plan=plan.output, **common, **ON_SCRATCH
+                    )
+                    for source in system.sources
+                ]
+                for verb, operator in verbs.items()
             ]
-
-    groups: dict[str, TaskGroup] = {}
-    steps = [
-        for_each_source("isolate", "close_to_clients", IsolateOperator),
-        for_each_source("safeguard", "keep_what_is_there", SafeguardOperator),
-        for_each_source("provision", "make_room", ProvisionOperator),
-        for_each_source("restore", "load", RunbookRestoreOperator),
-        for_each_source("verify", "compare", RunbookCompareOperator),
-        for_each_source("verify", "query", RunbookValidateOperator),
-        for_each_source("resume", "swap_in", SwapInOperator),
-        for_each_source("resume", "reopen", ReopenOperator),
-        for_each_source("validate", "log_in", LoginCheckOperator),
-    ]
     with TaskGroup("close"):
-        report = RunbookReportOperator(task_id="report", scenario=param(Field.SCENARIO), mode=param(Field.MODE), system=name)
+        report = RunbookReportOperator(
+            task_id="report", scenario=param(Field.SCENARIO), mode=param(Field.MODE), system=name
+        )
         remove = RemoveStandInOperator(task_id="remove_stand_in", system=name, **ON_SCRATCH)
         verdict = VerdictOperator(task_id="verdict", system=name)
     chain(declare, plan, *approvals, build)
-    for index in range(len(system.sources)):
-        chain(build, *(tasks[index] for tasks in steps), report)
+    for of_one_source in zip(*steps, strict=True):
+        chain(build, *of_one_source, report)
     report >> remove.as_teardown(setups=build, on_failure_fail_dagrun=True) >> verdict
     report >> verdict
 
@@ -102,5 +115,3 @@ def _approvals(system: ProtectedSystem, plan: PlanRecoveryOperator) -> list[Poli
             )
             for turn in range(most)
         ]
-
-

@@ -9,10 +9,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from psycopg import sql
+
 from include.recovery.errors import SourceUnavailable
 from include.recovery.postgres.scratch import ScratchServer
 
 if TYPE_CHECKING:
+    from include.recovery.postgres.server import PostgresServer
     from recovery_airflow.operators.step import RunFacts
 
 
@@ -34,7 +37,15 @@ def attach(run: RunFacts) -> ScratchServer:
     folder = scratch_folder(run)
     if not folder.is_dir():
         raise SourceUnavailable(
-            f"the scratch server of {run.run_key} is not on {socket.gethostname()} ({folder} does not exist); if it was "
-            "started on another worker, give scratch tasks a queue that one worker listens to (LIFEBOAT_SCRATCH_QUEUE)"
+            f"the scratch server of {run.run_key} is not on {socket.gethostname()} ({folder} does not exist); if "
+            "it was started on another worker, give scratch tasks a queue that one worker listens to: "
+            "LIFEBOAT_SCRATCH_QUEUE"
         )
     return ScratchServer.attach(folder)
+
+
+def drop_scratch_database(server: PostgresServer) -> None:
+    """Remove a database of a scratch server, sessions and all; it need not exist."""
+    with server.with_database("postgres").connect() as connection:
+        name = sql.Identifier(server.database)
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))

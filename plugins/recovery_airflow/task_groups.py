@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 from airflow.sdk import TaskGroup, chain
 
 from include.recovery.policy.models import Drill, ProtectedSystem, Tier
 from include.recovery.policy.pools import REPLICATION_POOL, RESTORE_POOL, pool_of
 from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of
-from recovery_airflow.operators.drill_report import DrillReportOperator
 from recovery_airflow.operators.logical_backup import AnnounceBackupsOperator, PgDumpOperator, PrecheckOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBackupOperator
 from recovery_airflow.operators.offsite_copy import FindMissingCopiesOperator, S3ReplicateOperator
+from recovery_airflow.operators.reports import DrillReportOperator
 from recovery_airflow.operators.run_recovery import RunRecoveryOperator
 from recovery_airflow.operators.scratch_server import ScratchServerStartOperator, ScratchServerStopOperator
 from recovery_airflow.operators.verdict import VerdictOperator
@@ -24,7 +25,7 @@ from recovery_airflow.operators.verification import (
 )
 from recovery_airflow.trigger_form import Field
 
-ON_SCRATCH = {"pool": RESTORE_POOL} | ({"queue": SCRATCH_QUEUE} if SCRATCH_QUEUE else {})
+ON_SCRATCH: dict[str, Any] = {"pool": RESTORE_POOL} | ({"queue": SCRATCH_QUEUE} if SCRATCH_QUEUE else {})
 """Arguments of tasks that work on a scratch server: a slot of the restore pool, on the worker where the server is."""
 
 
@@ -87,40 +88,46 @@ def copy_backups(system: ProtectedSystem) -> None:
 
 def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:
     """Restore on a scratch server, compare, validate, report, tear down, judge."""
-    start = ScratchServerStartOperator(task_id="scratch.start", system=system.system, **ON_SCRATCH)
-    stop = ScratchServerStopOperator(task_id="scratch.stop", system=system.system, **ON_SCRATCH).as_teardown(
-        setups=start, on_failure_fail_dagrun=True
-    )
-    report = DrillReportOperator(task_id="report", system=system.system, cadence=cadence)
+    evidence: dict[str, Any] = {"system": system.system, "evidence": "drills"}
+    report = DrillReportOperator(task_id="report", system=system.system, cadence=cadence, store=drill.store)
     verdict = VerdictOperator(task_id="verdict", system=system.system)
     with TaskGroup("choose"):
         picks = {
             source: PickBackupOperator(
                 task_id=f"pick__{source}",
-                system=system.system,
                 source=source,
                 store=drill.store,
                 wish=f"{{{{ params.{Field.RECOVERY_POINT} }}}}",
+                **evidence,
             )
             for source in drill.sources
         }
+    with TaskGroup("scratch"):
+        start = ScratchServerStartOperator(
+            task_id="start",
+            versions=[pick.output["server_version"] for pick in picks.values()],
+            **evidence,
+            **ON_SCRATCH,
+        )
+        stop = ScratchServerStopOperator(task_id="stop", system=system.system, **ON_SCRATCH)
+    stop.as_teardown(setups=start, on_failure_fail_dagrun=True)
     with TaskGroup("restore"):
         restores = {
             source: PgRestoreOperator(
                 task_id=f"load__{source}",
-                system=system.system,
                 source=source,
                 backup=pick.output["backup"],
                 store=drill.store,
+                **evidence,
                 **ON_SCRATCH,
             )
             for source, pick in picks.items()
         }
     with TaskGroup("verify"):
         for source, restore in restores.items():
-            same = {"system": system.system, "source": source, "backup": picks[source].output["backup"], "store": drill.store}
-            compare = ChecksumCompareOperator(task_id=f"compare__{source}", **same, **ON_SCRATCH)
-            validate = ValidationQueriesOperator(task_id=f"query__{source}", **same, **ON_SCRATCH)
+            of_this = {"source": source, "backup": picks[source].output["backup"], "store": drill.store, **evidence}
+            compare = ChecksumCompareOperator(task_id=f"compare__{source}", **of_this, **ON_SCRATCH)
+            validate = ValidationQueriesOperator(task_id=f"query__{source}", **of_this, **ON_SCRATCH)
             chain(restore, compare, validate, report)
     chain(list(picks.values()), start, list(restores.values()))
     report >> stop >> verdict

@@ -1,4 +1,4 @@
-"""The forms that people fill in when they trigger a DAG. Static by nature: Airflow fixes them when the file is parsed."""
+"""The forms that people fill in when they trigger a DAG. Static: Airflow fixes them when the file is parsed."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def mode_field() -> Param:
         enum=list(MODES),
         values_display=dict(MODES),
         title="Mode",
-        description="A rehearsal approves itself. An incident waits for an approval, and whoever triggers it cannot give it.",
+        description="A rehearsal approves itself. An incident waits for somebody else's approval than the requester's.",
     )
 
 

@@ -37,7 +37,7 @@ class SlackNotice(SlackWebhookNotifier):
             message = self.message(context, workspace)
             if message is not None:
                 self.send(workspace, message)
-        except Exception as error:  # noqa: BLE001 - an alert must not fail what it reports on
+        except Exception as error:
             self.log.warning("no message reached Slack (%s: %s); the task goes on", type(error).__name__, error)
 
     def send(self, workspace: Workspace, message: Message) -> None:
@@ -108,5 +108,5 @@ def send_notice(workspace: Workspace, message: Message, log: Any) -> None:
     try:
         notice = SlackNotice()
         notice.send(workspace, message)
-    except Exception as error:  # noqa: BLE001 - Slack's troubles are not the recovery's
+    except Exception as error:
         log.warning("no message reached Slack (%s: %s); the task goes on", type(error).__name__, error)

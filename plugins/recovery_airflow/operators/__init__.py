@@ -1,13 +1,13 @@
 """Operators, one module for each subject.
 
-    step                 the base: one step of a graph, what it is told and what it leaves behind
-    logical_backup       PrecheckOperator, PgDumpOperator, AnnounceBackupsOperator
-    logical_restore      PickBackupOperator, PgRestoreOperator
-    verification         StoredPartsCheckOperator, ChecksumCompareOperator, ValidationQueriesOperator
-    offsite_copy         FindMissingCopiesOperator, S3ReplicateOperator
-    scratch_server       ScratchServerStartOperator, ScratchServerStopOperator
-    runbook_steps        the phases of an incident, from declare to close
-    policy_approval      PolicyApproval: a person of the policy's role says yes, and signs
-    run_recovery         RunRecoveryOperator: the button starts a system's runbook, or joins the one that runs
-    verdict              VerdictOperator: the last task of every graph; it raises when anything failed or is missing
+step                 the base: one step of a graph, what it is told and what it leaves behind
+logical_backup       PrecheckOperator, PgDumpOperator, AnnounceBackupsOperator
+logical_restore      PickBackupOperator, PgRestoreOperator
+verification         StoredPartsCheckOperator, ChecksumCompareOperator, ValidationQueriesOperator
+offsite_copy         FindMissingCopiesOperator, S3ReplicateOperator
+scratch_server       ScratchServerStartOperator, ScratchServerStopOperator
+runbook_steps        the phases of an incident, from declare to close
+policy_approval      PolicyApproval: a person of the policy's role says yes, and signs
+run_recovery         RunRecoveryOperator: the button starts a system's runbook, or joins the one that runs
+verdict              VerdictOperator: the last task of every graph; it raises when anything failed or is missing
 """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from include.recovery.evidence.words import size
+from include.recovery.evidence.words import moment, size
 from include.recovery.sources import verbs
 from recovery_airflow.dag_defaults import backups_of
 from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress, truth
@@ -78,8 +78,8 @@ class PgDumpOperator(StepOperator):
             "source": self.source,
             "kind": manifest.kind,
             "backup": manifest.id,
-            "sentence": f"backup {manifest.id} of {self.source}: {size(manifest.stored_size)} in {len(manifest.parts)} parts, "
-            f"snapshot of {manifest.snapshot_at:%Y-%m-%d %H:%M:%S} UTC",
+            "sentence": f"backup {manifest.id} of {self.source}: {size(manifest.stored_size)} in "
+            f"{len(manifest.parts)} parts, snapshot of {moment(manifest.snapshot_at, system.time_zone)}",
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from include.recovery.replication import missing_copies, replicate
+from include.recovery.copies import MissingCopy, make_copy, missing_copies
 from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress
 
 if TYPE_CHECKING:
@@ -19,11 +19,10 @@ class FindMissingCopiesOperator(StepOperator):
     """
 
     def perform(self, run: RunFacts, context: Context) -> list[dict[str, str]]:
-        system = self.workspace.system(self.system)
         announced = announced_backups(context)
-        missing = missing_copies(self.workspace, system)
-        missing.sort(key=lambda copy: (copy["backup"] not in announced, copy["backup"]))
-        return missing
+        missing = missing_copies(self.workspace.system(self.system), self.workspace.catalog)
+        missing.sort(key=lambda copy: (copy.backup not in announced, copy.backup))
+        return [copy.as_dict() for copy in missing]
 
     def sentence(self, result: Any) -> str:
         return f"{len(result)} copies are missing" if result else "every backup has its copies"
@@ -35,7 +34,7 @@ class S3ReplicateOperator(StepOperator):
     Where both stores are one endpoint the store copies by itself; otherwise the bytes stream through this task. Where
     the policy says ``native`` the store replicates by itself, and this task waits and checks. The manifest comes last.
 
-    :param copy: ``source``, ``kind``, ``backup``, ``from`` and ``to``.
+    :param copy: ``source``, ``kind``, ``backup``, ``from_store`` and ``to_store``.
     """
 
     template_fields: Sequence[str] = ("system", "copy")
@@ -48,12 +47,14 @@ class S3ReplicateOperator(StepOperator):
     @property
     def title(self) -> str:
         """How this copy is named among its siblings in the UI."""
-        return f"{self.copy['backup']} to {self.copy['to']}" if isinstance(self.copy, Mapping) else self.task_id
+        return f"{self.copy['backup']} to {self.copy['to_store']}" if isinstance(self.copy, Mapping) else self.task_id
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
-        copy = self.copy
-        proof = replicate_backup(self, copy, run)
-        return {**copy, "sentence": proof.detail}
+        copy = MissingCopy(**self.copy)
+        proof = make_copy(
+            self.workspace, self.system, copy, by=run.run_key, progress=TaskProgress(self.log), stop=self.stop
+        )
+        return {"backup": copy.backup, "store": copy.to_store, "sentence": f"{copy.to_store}: {proof.detail}"}
 
 
 def announced_backups(context: Context) -> set[str]:

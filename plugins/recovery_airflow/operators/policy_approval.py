@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.exceptions import HITLRejectException, HITLTimeoutError
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
+from include.recovery import messages
 from include.recovery.errors import ApprovalMissing, LifeboatError
+from include.recovery.evidence.model import Outcome, Phase
 from include.recovery.runbook.approval import Decision, approve, automatic, read_approvals, write_approval
 from include.recovery.runbook.folder import RunFolder
 from include.recovery.runbook.plan import Mode, RecoveryPlan
 from recovery_airflow.hooks.workspace import WorkspaceHook
-from recovery_airflow.operators.step import RunFacts
+from recovery_airflow.notifications.slack_alerts import send_notice
+from recovery_airflow.operators.step import RunFacts, now
 from recovery_airflow.people import airflow_users, policy_name, user_ids
 from recovery_airflow.plans import read_plan
 
@@ -81,6 +84,16 @@ class PolicyApproval(ApprovalOperator):
         self.body = plan.in_words()
         self.assigned_users = airflow_users(people, user_ids())
         self.log.info("asking %s", ", ".join(people))
+        folder.mark(self.asked(plan), now())
+        message = messages.approval_wanted(
+            system=plan.title,
+            plan=self.body,
+            role=plan.approval.role,
+            people=people,
+            until=now() + (self.response_timeout or plan.approval.expires),
+            url=run.url,
+        )
+        send_notice(workspace, message, self.log)
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -89,15 +102,29 @@ class PolicyApproval(ApprovalOperator):
         run = RunFacts.of(context)
         folder = RunFolder(workspace.store("primary"), self.system, run.run_key)
         plan = read_plan(folder, self.plan)
-        if "error" not in event:
-            self.record(workspace, plan, run, event)
+        asked = folder.done(self.asked(plan))
+        since = asked.at if asked else now()
+        waited = (now() - since).total_seconds()
+        said = "nobody answered in time" if "error" in event else self.record(workspace, plan, run, event)
+        outcome = Outcome.PASSED if event.get("chosen_options") == [self.APPROVE] else Outcome.FAILED
+        folder.record(
+            Phase(
+                name=self.task_id,
+                outcome=outcome,
+                started_at=since,
+                finished_at=now(),
+                attempt=run.try_number,
+                waited_seconds=waited,
+                note=said,
+            )
+        )
         return super().execute_complete(context, event)["chosen_options"]
 
     def approve_rehearsal(self, workspace: Workspace, plan: RecoveryPlan) -> str | None:
         """A rehearsal's own approval."""
         if self.turn > 1:
             return None
-        key = write_approval(workspace.store("primary"), workspace.signer(), automatic(plan, datetime.now(UTC)))
+        key = write_approval(workspace.store("primary"), workspace.signer(), automatic(plan, now()))
         self.log.info("a rehearsal approves itself: %s", key)
         return key
 
@@ -108,8 +135,8 @@ class PolicyApproval(ApprovalOperator):
         """
         if run.requester is None:
             raise ApprovalMissing(
-                f"nobody is known to have asked for this recovery of {self.system}, so nobody can be kept from approving "
-                "their own request; trigger the run in the web UI, or through the API with a user's token"
+                f"nobody is known to have asked for this recovery of {self.system}, so nobody can be kept from "
+                "approving their own request; trigger the run in the web UI, or through the API with a user's token"
             )
         given = read_approvals(workspace.store("primary"), plan.system, plan.run)
         before = {signed.approval.person for signed in given if signed.approval.plan == plan.digest}
@@ -117,13 +144,17 @@ class PolicyApproval(ApprovalOperator):
         if not people:
             raise ApprovalMissing(
                 f"nobody is left to approve this recovery of {self.system}: the role {plan.approval.role} is held by "
-                f"{', '.join(plan.approval.approvers)}, and {run.requester} asked for it; somebody else has to trigger it, "
-                "or the policy needs one more person in that role"
+                f"{', '.join(plan.approval.approvers)}, and {run.requester} asked for it; somebody else has to "
+                "trigger it, or the policy needs one more person in that role"
             )
         return people
 
-    def record(self, workspace: Workspace, plan: RecoveryPlan, run: RunFacts, event: dict[str, Any]) -> None:
-        """Sign and store one person's answer.
+    def asked(self, plan: RecoveryPlan) -> str:
+        """The marker of when the question was put."""
+        return f"asked {self.turn} {plan.digest[:12]}"
+
+    def record(self, workspace: Workspace, plan: RecoveryPlan, run: RunFacts, event: dict[str, Any]) -> str:
+        """Sign and store one person's answer; what was said and by whom, in words.
 
         :raises ApprovalMissing: when the answer is not that of a person who was asked.
         """
@@ -134,6 +165,7 @@ class PolicyApproval(ApprovalOperator):
         if person not in self.people(workspace, plan, run):
             raise ApprovalMissing(f"{person} answered for {self.system} and was not asked; the answer does not count")
         said = Decision.APPROVE if event["chosen_options"] == [self.APPROVE] else Decision.REJECT
-        answer = approve(plan, person, datetime.now(UTC), decision=said, via="airflow")
+        answer = approve(plan, person, now(), decision=said, via="airflow")
         key = write_approval(workspace.store("primary"), workspace.signer(), answer)
         self.log.info("%s by %s, kept signed in %s", said.value, person, key)
+        return f"{said.value} by {person}"

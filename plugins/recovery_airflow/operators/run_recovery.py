@@ -117,8 +117,8 @@ class RunRecoveryOperator(TriggerDagRunOperator):
     def advice(self, run_id: str) -> str:
         """What to do about a failed child."""
         return (
-            f"the runbook of {self.system} failed in run {run_id} of {self.trigger_dag_id}; mend the cause and clear the "
-            "failed task there, wait until that run is green, then clear this task"
+            f"the runbook of {self.system} failed in run {run_id} of {self.trigger_dag_id}; mend the cause and clear "
+            "the failed task there, wait until that run is green, then clear this task"
         )
 
 

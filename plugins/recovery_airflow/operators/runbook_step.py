@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.recovery.evidence.words import listed
@@ -11,7 +10,7 @@ from include.recovery.postgres.facts import target_facts
 from include.recovery.runbook import interlock
 from include.recovery.runbook.plan import Mode, PlannedSource, RecoveryPlan
 from include.recovery.runbook.target import TargetFacts
-from recovery_airflow.operators.step import RunFacts, StepOperator
+from recovery_airflow.operators.step import RunFacts, StepOperator, now
 from recovery_airflow.plans import read_plan
 from recovery_airflow.scratch import attach
 
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
     from include.recovery.catalog.model import CompleteBackup
     from include.recovery.policy.models import Source
     from include.recovery.postgres.server import PostgresServer
-
-
-def now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
 
 
 class PlannedStepOperator(StepOperator):
@@ -50,16 +44,16 @@ class PlannedStepOperator(StepOperator):
         planned = plan.source(self.source)
         if planned is None:
             return {"sentence": f"nothing to do: the plan does not touch {self.source}"}
-        reason = self.why_not(plan, planned)
+        reason = self.why_not(plan, planned, run)
         if reason:
             return {"sentence": f"nothing to do: {reason}"}
-        return self.act(plan, planned, run)
+        return self.act(plan, planned, run, context)
 
-    def why_not(self, plan: RecoveryPlan, planned: PlannedSource) -> str:
-        """Why this scenario does not need the step; empty when it does."""
+    def why_not(self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts) -> str:
+        """Why this run does not need the step; empty when it does."""
         return ""
 
-    def act(self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts) -> dict[str, Any]:
+    def act(self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts, context: Context) -> dict[str, Any]:
         """The step itself."""
         raise NotImplementedError
 
@@ -74,6 +68,19 @@ class PlannedStepOperator(StepOperator):
         if plan.mode is Mode.REHEARSAL:
             return attach(run).server(source.database)
         return self.workspace.server(source, role="restore")
+
+    def marker(self, what: str, plan: RecoveryPlan, run: RunFacts) -> str:
+        """The name under which the run's folder keeps that something was done to this source.
+
+        A rehearsal that is begun again has another scratch server, on which nothing has been done yet.
+        """
+        if plan.mode is Mode.REHEARSAL:
+            return f"{what} {self.source} on scratch server {attach(run).target.system_identifier}"
+        return f"{what} {self.source}"
+
+    def swapped(self, plan: RecoveryPlan, run: RunFacts) -> bool:
+        """Whether the restored copy has taken its place already."""
+        return self.folder(run).done(self.marker("swapped", plan, run)) is not None
 
     def backup(self, planned: PlannedSource) -> CompleteBackup:
         """The backup that the plan restores."""

@@ -10,17 +10,17 @@ from include.recovery.errors import PolicyError
 from include.recovery.evidence.history import read_reports
 from include.recovery.evidence.words import duration, plural
 from include.recovery.postgres.facts import target_facts
-from include.recovery.postgres.scratch import ScratchServer
+from include.recovery.postgres.scratch import ScratchServer, version_needed
 from include.recovery.postgres.swap import isolate
 from include.recovery.runbook.assess import assess
 from include.recovery.runbook.plan import Mode, PlannedSource, RecoveryPlan
 from include.recovery.runbook.planning import Choice, draft_plan
+from include.recovery.runbook.stand_in import build_stand_in
 from recovery_airflow.notifications.slack_alerts import send_notice
-from recovery_airflow.operators.runbook_step import PlannedStepOperator, now
-from recovery_airflow.operators.step import RunFacts, StepOperator
+from recovery_airflow.operators.runbook_step import PlannedStepOperator
+from recovery_airflow.operators.step import RunFacts, StepOperator, now
 from recovery_airflow.plans import read_plan
 from recovery_airflow.scratch import scratch_folder
-from recovery_airflow.stand_in import build_stand_in
 from recovery_airflow.trigger_form import Field
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class DeclareOperator(StepOperator):
 
 
 class PlanRecoveryOperator(StepOperator):
-    """Finds out which recovery points exist and what each would lose, chooses, and fixes the plan that is to be approved.
+    """Finds out which recovery points exist and what each would lose, chooses, and fixes the plan to be approved.
 
     :param scenario: a scenario of the policy.
     :param mode: ``rehearsal`` or ``incident``.
@@ -139,11 +139,23 @@ class BuildStandInOperator(StepOperator):
         plan = read_plan(self.folder(run), self.plan)
         if plan.mode is Mode.INCIDENT:
             return {"sentence": "nothing to do: an incident works on the live servers"}
-        server = ScratchServer.start(scratch_folder(run), profile="stock")
+        server = ScratchServer.start(scratch_folder(run), "stock", major=self.version(plan))
         for planned in plan.sources:
-            build_stand_in(self.workspace, plan, planned, server, run=run.info, stop=self.stop)
+            database = server.server(planned.target.database)
+            build_stand_in(self.workspace, plan, planned, database, run=run.info, stop=self.stop)
         damaged = plural(len(plan.sources), "damaged stand-in")
         return {"sentence": f"{damaged} on scratch server {server.target.system_identifier}"}
+
+    def version(self, plan: RecoveryPlan) -> int:
+        """The newest major version of the planned backups' servers."""
+        return max(
+            version_needed(
+                self.workspace.catalog(planned.store)
+                .backup(plan.system, planned.source, planned.kind, planned.backup)
+                .manifest.server_version
+            )
+            for planned in plan.sources
+        )
 
 
 class RemoveStandInOperator(StepOperator):
@@ -163,7 +175,7 @@ class IsolateOperator(PlannedStepOperator):
     From here on the run has begun: approvals that hold now hold to its end.
     """
 
-    def act(self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts) -> dict[str, Any]:
+    def act(self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts, context: Context) -> dict[str, Any]:
         people = self.require_approval(plan, run)
         folder = self.folder(run)
         folder.begin(plan, self.workspace.signer(), now())
@@ -171,19 +183,9 @@ class IsolateOperator(PlannedStepOperator):
             return {"sentence": f"nothing to do: single tables are replaced under a lock; approved by {people}"}
         if not self.facts(plan, planned, run).exists:
             return {"sentence": f"nothing to do: {planned.target.database} does not exist; approved by {people}"}
-        if folder.done(swapped(self.source)):
+        if self.swapped(plan, run):
             return {"sentence": "nothing to do: the restored database is in place already"}
-        ended = isolate(self.live(plan, run))
+        isolate(self.live(plan, run))
         facts = self.facts(plan, planned, run)
-        folder.mark(isolated(self.source), now(), {"facts": facts.model_dump(mode="json")})
-        return {"sentence": f"{facts.database} takes no new sessions, {plural(ended, 'session')} ended; approved by {people}"}
-
-
-def isolated(source: str) -> str:
-    """The marker that keeps what was found right after a source was isolated."""
-    return f"isolated {source}"
-
-
-def swapped(source: str) -> str:
-    """The marker of the swap of a source."""
-    return f"swapped {source}"
+        folder.mark(self.marker("isolated", plan, run), now(), {"facts": facts.model_dump(mode="json")})
+        return {"sentence": f"{facts.database} takes no sessions any more; approved by {people}"}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from include.recovery.postgres.scratch import ScratchServer
+from include.recovery.postgres.scratch import Profile, ScratchServer, version_needed
 from recovery_airflow.operators.step import RunFacts, StepOperator
 from recovery_airflow.scratch import scratch_folder
 
@@ -15,17 +16,22 @@ if TYPE_CHECKING:
 class ScratchServerStartOperator(StepOperator):
     """Starts an empty PostgreSQL server that only its own unix socket reaches. Started twice, it is the same server.
 
+    :param versions: of the servers whose backups will be restored; it is at least as new as the newest.
     :param profile: ``drill`` is tuned for speed and never for durability; ``stock`` is PostgreSQL's own defaults.
     """
 
-    def __init__(self, *, profile: str = "drill", **kwargs: Any) -> None:
+    template_fields: Sequence[str] = ("system", "versions")
+
+    def __init__(self, *, versions: Sequence[Any], profile: Profile = "drill", **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.versions = versions
         self.profile = profile
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         folder = scratch_folder(run)
-        server = ScratchServer.start(folder, profile=self.profile)
-        return {"folder": str(folder), "sentence": f"scratch server {server.target.system_identifier} runs in {folder}"}
+        server = ScratchServer.start(folder, self.profile, major=max(map(version_needed, self.versions)))
+        told = f"PostgreSQL {server.version}, {self.profile} settings, runs in {folder}"
+        return {"folder": str(folder), "sentence": told}
 
 
 class ScratchServerStopOperator(StepOperator):

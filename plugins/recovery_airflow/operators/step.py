@@ -85,6 +85,7 @@ class StepOperator(BaseOperator):
     template_fields: Sequence[str] = ("system",)
     required: Sequence[str] = ("system",)
     ui_color = "#e8f1fb"
+    folder_kind: EvidenceFolder = "incidents"
 
     def __init__(self, *, system: str, evidence: EvidenceFolder | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -103,7 +104,9 @@ class StepOperator(BaseOperator):
             result = self.perform(run, context)
         except Exception as error:
             with contextlib.suppress(LifeboatError):  # the step's own error is the one that people have to see
-                self.leave(run, Outcome.FAILED, str(error) if isinstance(error, LifeboatError) else type(error).__name__)
+                self.leave(
+                    run, Outcome.FAILED, str(error) if isinstance(error, LifeboatError) else type(error).__name__
+                )
             raise
         sentence = self.sentence(result)
         self.log.info("%s: %s", self.task_id, sentence)
@@ -151,12 +154,22 @@ class StepOperator(BaseOperator):
     def folder(self, run: RunFacts) -> RunFolder:
         """The run's folder in the store: plan, markers, timeline."""
         store = self.workspace.store("primary")
-        return RunFolder(store=store, system=self.system, run=run.run_key, kind=self.evidence or "incidents")
+        return RunFolder(store=store, system=self.system, run=run.run_key, kind=self.evidence or self.folder_kind)
+
+    @property
+    def seconds(self) -> float:
+        """How long this try has taken so far."""
+        return round((datetime.now(UTC) - self.started).total_seconds(), 3)
 
     def on_kill(self) -> None:
         """Tell whatever is running to stop: uploads are aborted, tools killed."""
         if stop := getattr(self, "stop", None):
             stop.set()
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
 
 
 def truth(value: bool | str | None) -> bool:

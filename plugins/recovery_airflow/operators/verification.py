@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from include.recovery.errors import NotIdentical
+from include.recovery.evidence.model import Outcome
 from include.recovery.evidence.words import plural
 from include.recovery.sources import verbs
 from recovery_airflow.operators.step import RunFacts, StepOperator
+from recovery_airflow.results import CompareResult, ValidationResult, keep
 from recovery_airflow.scratch import attach
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from include.recovery.catalog.model import CompleteBackup
+    from include.recovery.postgres.server import PostgresServer
 
 
 class BackupStepOperator(StepOperator):
@@ -54,16 +59,7 @@ class ChecksumCompareOperator(BackupStepOperator):
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         source = self.workspace.system(self.system).source(self.source)
         backup = self.workspace.catalog(self.store).backup(self.system, self.source, source.kind, self.backup)
-        comparison, proof = verbs(source.kind).compare(
-            self.workspace, backup, attach(run).server(source.database), run=run.info
-        )
-        if not comparison.identical:
-            raise NotIdentical(f"{self.system}/{self.source}: {proof.detail}: {'; '.join(proof.failures)}")
-        return {
-            "tables": comparison.compared_tables,
-            "rows": comparison.compared_rows,
-            "sentence": f"identical: {plural(comparison.compared_rows, 'row')} in {plural(comparison.compared_tables, 'table')}",
-        }
+        return compare_copy(self, context, run, backup, attach(run).server(source.database))
 
 
 class ValidationQueriesOperator(BackupStepOperator):
@@ -72,5 +68,51 @@ class ValidationQueriesOperator(BackupStepOperator):
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         source = self.workspace.system(self.system).source(self.source)
         backup = self.workspace.catalog(self.store).backup(self.system, self.source, source.kind, self.backup)
-        checks = verbs(source.kind).validate(self.workspace, backup, attach(run).server(source.database), run=run.info)
-        return {"checks": len(checks), "sentence": f"{plural(len(checks), 'question')} answered as expected"}
+        return question_copy(self, context, run, backup, attach(run).server(source.database))
+
+
+def compare_copy(
+    step: StepOperator,
+    context: Context,
+    run: RunFacts,
+    backup: CompleteBackup,
+    copy: PostgresServer,
+    *,
+    tables: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Compare a restored copy with its backup, keep the comparison, and leave a proof in the catalog.
+
+    :param tables: only these; empty means all.
+    :raises NotIdentical: naming the tables and rows that differ.
+    """
+    manifest = backup.manifest
+    comparison, proof = verbs(manifest.kind).compare(
+        step.workspace, backup, copy, tables=tuple(tables) or None, run=run.info
+    )
+    result = CompareResult(source=manifest.source, seconds=step.seconds, comparison=comparison)
+    key = keep(step, context, run, result)
+    if not comparison.identical:
+        raise NotIdentical(f"{manifest.system}/{manifest.source}: {proof.detail}: {'; '.join(proof.failures)}")
+    counted = f"{plural(comparison.compared_rows, 'row')} in {plural(comparison.compared_tables, 'table')}"
+    return {"evidence": key, "sentence": f"identical: {counted}"}
+
+
+def question_copy(
+    step: StepOperator, context: Context, run: RunFacts, backup: CompleteBackup, copy: PostgresServer
+) -> dict[str, Any]:
+    """Ask a restored copy the system's own questions, keep the answers, and leave a proof in the catalog.
+
+    :raises NotIdentical: naming the questions that were answered wrongly.
+    """
+    manifest = backup.manifest
+    source = step.workspace.system(manifest.system).source(manifest.source)
+    checks = verbs(manifest.kind).validate(step.workspace, backup, copy, run=run.info)
+    key = keep(step, context, run, ValidationResult(source=source.name, seconds=step.seconds, checks=tuple(checks)))
+    wrong = [
+        f"{check.name}: found {check.found}, expected {check.expected}"
+        for check in checks
+        if check.outcome is not Outcome.PASSED
+    ]
+    if wrong:
+        raise NotIdentical(f"{manifest.system}/{manifest.source}: {'; '.join(wrong)}")
+    return {"evidence": key, "sentence": f"{plural(len(checks), 'question')} answered as expected"}

@@ -1,0 +1,240 @@
+"""The reports of drills and runbooks: written whatever happened, signed, and told to people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from include.recovery import messages
+from include.recovery.errors import LifeboatError
+from include.recovery.evidence.model import (
+    Approver,
+    Check,
+    DrillReport,
+    IncidentReport,
+    Measured,
+    Phase,
+    SourceEvidence,
+)
+from include.recovery.evidence.report import store_report
+from include.recovery.evidence.verdict import missed, verdict
+from include.recovery.evidence.words import duration
+from recovery_airflow.notifications.slack_alerts import send_notice
+from recovery_airflow.operators.step import RunFacts, StepOperator, now
+from recovery_airflow.results import (
+    CompareResult,
+    RestoreResult,
+    StepResult,
+    SwapResult,
+    ValidationResult,
+    evidence_of,
+    kept,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.recovery.catalog.model import Backup
+    from include.recovery.policy.models import Source
+
+NOT_MEASURED = ("stage.", "close.", "report")
+"""Steps that only a rehearsal needs, or that come after the system is back: they do not count for the RTO."""
+
+
+class ReportOperator(StepOperator):
+    """Base of the reports: gathers timeline and results from the store, writes JSON and page, tells the team.
+
+    It runs whatever happened and is not the run's last word: that is the verdict's.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("trigger_rule", "all_done")
+        super().__init__(**kwargs)
+
+    def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        report = self.report(run, context)
+        stored = store_report(self.workspace.store("primary"), self.workspace.signer(), report, now())
+        failures, late = verdict(report), missed(report)
+        summary = "; ".join((*failures, *late)) or f"everything passed in {duration(report.rto.seconds)}"
+        send_notice(
+            self.workspace,
+            messages.notice(
+                system=report.title,
+                title=f"{report.name} {'failed' if failures else 'passed'}",
+                summary=summary,
+                facts={"Took": duration(report.rto.seconds), "RTO": duration(report.rto.objective_seconds)},
+                url=run.url,
+                good=not failures and not late,
+            ),
+            self.log,
+        )
+        self.log.info("report: %s", stored.page)
+        return {"report": stored.key, "page": stored.page, "failures": list(failures), "sentence": summary}
+
+    def report(self, run: RunFacts, context: Context) -> DrillReport | IncidentReport:
+        """The report of this run."""
+        raise NotImplementedError
+
+    def common(
+        self, run: RunFacts, context: Context, sources: Sequence[SourceEvidence], checks: Sequence[Check]
+    ) -> dict[str, Any]:
+        """What both kinds of report hold."""
+        system = self.workspace.system(self.system)
+        phases = self.folder(run).timeline()
+        return {
+            "system": self.system,
+            "title": system.title,
+            "time_zone": system.time_zone,
+            "run": run.run_key,
+            "url": run.url,
+            "attempt": run.try_number,
+            "started_by": run.started_by,
+            "started_at": run.started_at,
+            "finished_at": now(),
+            "expected_phases": tuple(
+                task_id
+                for task_id in context["dag"].task_ids
+                if getattr(context["dag"].get_task(task_id), "evidence", None) and "stand_in" not in task_id
+            ),
+            "phases": phases,
+            "sources": tuple(sources),
+            "checks": tuple(checks),
+        }
+
+    def results(self, context: Context, verb: str, model: type[StepResult]) -> Mapping[str, Any]:
+        """The results of every task with this verb, by source."""
+        tasks = [task_id for task_id in context["dag"].task_ids if f".{verb}__" in task_id]
+        return kept(self.workspace.store("primary"), context, tasks, model)
+
+
+class DrillReportOperator(ReportOperator):
+    """The report of a drill.
+
+    :param cadence: name of the drill in the policy.
+    :param store: where the drill restores from.
+    """
+
+    folder_kind = "drills"
+
+    def __init__(self, *, cadence: str, store: str = "primary", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cadence = cadence
+        self.store = store
+
+    def report(self, run: RunFacts, context: Context) -> DrillReport:
+        system = self.workspace.system(self.system)
+        restored = self.results(context, "load", RestoreResult)
+        compared = self.results(context, "compare", CompareResult)
+        validated = self.results(context, "query", ValidationResult)
+        sources = []
+        for source in system.sources_of(system.drills[self.cadence]):  # type: ignore[index]
+            backup = self.picked(context, source)
+            if backup is not None:
+                name = source.name
+                sources.append(
+                    evidence_of(
+                        system, backup, self.store, restored=restored.get(name), compared=compared.get(name),
+                        validated=validated.get(name), began=run.started_at,
+                    )
+                )  # fmt: skip
+        objective = max(system.objective(s).rto for s in system.sources_of(system.drills[self.cadence]))  # type: ignore[index]
+        phases = self.folder(run).timeline()
+        return DrillReport(
+            drill=self.cadence,
+            rto=Measured(seconds=seconds_of(phases), objective_seconds=objective.total_seconds()),
+            profile="drill",
+            **self.common(run, context, sources, [check for v in validated.values() for check in v.checks]),
+        )
+
+    def picked(self, context: Context, source: Source) -> Backup | None:
+        """The backup that the drill has chosen for a source; None when it found none."""
+        reference = context["ti"].xcom_pull(task_ids=f"choose.pick__{source.name}")
+        if not reference:
+            return None
+        catalog = self.workspace.catalog(self.store)
+        return catalog.backup(self.system, source.name, source.kind, reference["backup"])
+
+
+class RunbookReportOperator(ReportOperator):
+    """The report of an incident or a rehearsal.
+
+    :param scenario: a scenario of the policy.
+    :param mode: ``rehearsal`` or ``incident``.
+    """
+
+    template_fields: Sequence[str] = ("system", "scenario", "mode")
+
+    def __init__(self, *, scenario: str, mode: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.scenario = scenario
+        self.mode = mode
+
+    def report(self, run: RunFacts, context: Context) -> IncidentReport:
+        system = self.workspace.system(self.system)
+        folder = self.folder(run)
+        try:
+            plan = folder.plan()
+        except LifeboatError:
+            plan = None
+        restored = self.results(context, "load", RestoreResult)
+        compared = self.results(context, "compare", CompareResult)
+        validated = self.results(context, "query", ValidationResult)
+        swapped = self.results(context, "swap_in", SwapResult)
+        logins = self.results(context, "log_in", ValidationResult)
+        sources = []
+        for planned in plan.sources if plan else ():
+            backup = self.workspace.catalog(planned.store).backup(
+                self.system, planned.source, planned.kind, planned.backup
+            )
+            name = planned.source
+            sources.append(
+                evidence_of(
+                    system, backup, planned.store, restored=restored.get(name), compared=compared.get(name),
+                    validated=validated.get(name), swapped=swapped.get(name), tables=planned.tables,
+                    began=run.started_at,
+                )
+            )  # fmt: skip
+        scenario = system.scenarios[self.scenario]  # type: ignore[index]
+        phases = folder.timeline()
+        approvals = tuple(
+            Approver(
+                person=signed.approval.person,
+                role=signed.approval.role,
+                decision=signed.approval.decision.value,
+                at=signed.approval.at,
+                via=signed.approval.via,
+            )
+            for signed in folder.approvals()
+        )
+        return IncidentReport(
+            scenario=self.scenario,
+            mode="incident" if self.mode == "incident" else "rehearsal",
+            requester=run.requester,
+            plan=plan.digest if plan else None,
+            plan_in_words=plan.in_words() if plan else "",
+            approvals=approvals,
+            profile="stock" if self.mode == "rehearsal" else "production",
+            rto=Measured(
+                seconds=seconds_of(phases),
+                objective_seconds=scenario.rto.total_seconds(),
+                assumed="rto" in scenario.assumed,
+            ),
+            **self.common(
+                run, context, sources, [check for v in (*validated.values(), *logins.values()) for check in v.checks]
+            ),
+        )
+
+
+def seconds_of(phases: Sequence[Phase]) -> float | None:
+    """How long the recovery took, from its first step to its last, gaps between steps included.
+
+    Waiting for people does not count, nor do the steps that only a rehearsal needs, nor those after the system is back.
+    """
+    counted = [phase for phase in phases if not phase.name.startswith(NOT_MEASURED)]
+    if not counted:
+        return None
+    took = (max(phase.finished_at for phase in counted) - min(phase.started_at for phase in counted)).total_seconds()
+    last = max(phase.finished_at for phase in counted)
+    extra = sum(phase.seconds for phase in phases if phase.name.startswith(NOT_MEASURED) and phase.finished_at <= last)
+    waited = sum(phase.waited_seconds for phase in phases)
+    return round(max(0.0, took - extra - waited), 3)

@@ -1,0 +1,129 @@
+"""What steps find out, kept as evidence in the store; XCom carries the key alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from include.recovery.catalog.model import ProofLevel
+from include.recovery.evidence.model import Check, Measured, Outcome, SourceEvidence
+from include.recovery.evidence.records import Instant, Record, pretty
+from include.recovery.fingerprint.model import Comparison
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from include.recovery.catalog.model import Backup
+    from include.recovery.policy.models import ProtectedSystem
+    from include.recovery.stores.port import ObjectStore
+    from recovery_airflow.operators.step import RunFacts, StepOperator
+
+EVIDENCE_KEY = "evidence"
+Result = TypeVar("Result", bound="StepResult")
+
+
+class StepResult(Record):
+    """What a step found out about one source.
+
+    :param seconds: how long it took.
+    """
+
+    source: str
+    seconds: float
+
+
+class RestoreResult(StepResult):
+    """A backup has been restored."""
+
+    backup: str
+    store: str
+    target: str
+    stored_bytes: int = 0
+
+
+class CompareResult(StepResult):
+    """A restored copy has been compared with its backup's fingerprint."""
+
+    comparison: Comparison
+
+
+class ValidationResult(StepResult):
+    """A restored copy has answered the system's own questions."""
+
+    checks: tuple[Check, ...]
+
+
+class SwapResult(StepResult):
+    """A restored copy has taken the place of what was there."""
+
+    safety_copy: str | None
+    at: Instant
+
+
+def keep(step: StepOperator, context: Context, run: RunFacts, result: StepResult) -> str:
+    """Keep a result under the run's folder, one for each try, and leave its key in XCom."""
+    path = f"{step.folder(run).prefix}results/{step.task_id}-{run.try_number}.json"
+    key = step.workspace.catalog().put_evidence(path, pretty(result))
+    context["ti"].xcom_push(key=EVIDENCE_KEY, value=key)
+    return key
+
+
+def kept(store: ObjectStore, context: Context, tasks: Iterable[str], model: type[Result]) -> dict[str, Result]:
+    """The results of tasks by source, as their newest tries left them; a task that left none is absent."""
+    found = {}
+    for task_id in tasks:
+        key = context["ti"].xcom_pull(task_ids=task_id, key=EVIDENCE_KEY)
+        if isinstance(key, str):
+            result = model.model_validate_json(store.get(key)[0])
+            found[result.source] = result
+    return found
+
+
+def evidence_of(
+    system: ProtectedSystem,
+    backup: Backup,
+    store: str,
+    *,
+    restored: RestoreResult | None,
+    compared: CompareResult | None,
+    validated: ValidationResult | None,
+    swapped: SwapResult | None = None,
+    tables: Sequence[str] = (),
+    began: datetime,
+) -> SourceEvidence:
+    """Everything that a run has shown about one source's backup.
+
+    :param tables: the tables that were put back; empty means all of it, and then the system's own questions count too.
+    :param began: when the run did; the age of the recovery point counts from there.
+    """
+    manifest = backup.manifest
+    source = system.source(manifest.source)
+    must_validate = bool(source.validation) and not tables
+    level = ProofLevel.STORED if restored is None else ProofLevel.RESTORED
+    if compared is not None and compared.comparison.identical:
+        level = ProofLevel.IDENTICAL
+        if validated is not None and all(check.outcome is Outcome.PASSED for check in validated.checks):
+            level = ProofLevel.VALIDATED
+    return SourceEvidence(
+        source=manifest.source,
+        kind=manifest.kind,
+        backup=manifest.id,
+        store=store,
+        snapshot_at=manifest.snapshot_at,
+        tables=tuple(tables),
+        target=restored.target if restored else "",
+        safety_copy=swapped.safety_copy if swapped else None,
+        level=level,
+        required_level=ProofLevel.VALIDATED if must_validate else ProofLevel.IDENTICAL,
+        comparison=compared.comparison if compared else None,
+        restore_seconds=restored.seconds if restored else None,
+        compare_seconds=compared.seconds if compared else None,
+        stored_bytes=restored.stored_bytes if restored else 0,
+        restored_bytes=manifest.source_size,
+        rpo=Measured(
+            seconds=max(0.0, (began - manifest.snapshot_at).total_seconds()),
+            objective_seconds=system.rpo(source).total_seconds(),
+            assumed="rpo" in system.objective(source).assumed,
+        ),
+    )
