@@ -2,4 +2,15 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.fixtures.airflow_home", "tests.fixtures.shared", "tests.fixtures.servers"]
+from hypothesis import settings
+
+pytest_plugins = [
+    "tests.fixtures.airflow_home",
+    "tests.fixtures.shared",
+    "tests.fixtures.servers",
+    "tests.fixtures.demands_plugin",
+]
+
+# The tree may not be writable, and a shared machine is slow at times.
+settings.register_profile("lifeboat", database=None, deadline=None)
+settings.load_profile("lifeboat")

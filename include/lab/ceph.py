@@ -7,6 +7,7 @@ and without systemd. Two of these in two directories are the lab's two regions: 
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import uuid
@@ -81,6 +82,12 @@ class CephCluster:
         self._start_osd()
         self.admin("user", "list")  # the first call makes the gateway's pools
         (self.directory / "created").touch()
+
+    def remove(self) -> None:
+        """Stop and remove what an interrupted ``create`` left."""
+        for part in ("radosgw", "osd", "mon"):
+            self.registry.stop(f"{self.name}-{part}")
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def start(self) -> None:
         """Start what does not run; returns when the gateway answers."""

@@ -1,8 +1,8 @@
 """Runs a command as an unprivileged user in a copy of the tree, and brings home what it wrote.
 
-The lab's commands (``python -m include.lab ...``) run in ``$LIFEBOAT_HOME/project``, which stays: Airflow reads its DAGs
-there. Everything else, the tests above all, runs in a throw-away copy. So the tree may lie where that user cannot look,
-and nothing that runs can change it, except for the reports listed in ``BROUGHT_HOME``.
+The lab's commands (``python -m include.lab ...``) run in ``$LIFEBOAT_HOME/project``, which stays: Airflow reads its
+DAGs there. Everything else, the tests above all, runs in a throw-away copy. So the tree may lie where that user cannot
+look, and nothing that runs can change it, except for the reports listed in ``BROUGHT_HOME``.
 
 Started by ``setup.sh`` as a file, with nothing but the standard library.
 """
@@ -37,6 +37,7 @@ def main(argv: Sequence[str], tree: Path, home: Path, user: str) -> int:
     if "include.lab" in argv:
         project = home / "project"
         mirror(tree, project)
+        _directory(home / "lab", user)
         return run(argv, project, home, user)
     project = Path(tempfile.mkdtemp(prefix="lifeboat-tree-"))
     try:
@@ -58,7 +59,7 @@ def copy(tree: Path, project: Path) -> None:
 
 
 def mirror(tree: Path, project: Path) -> None:
-    """Make ``project`` equal to the tree; unchanged files keep their times, so that Airflow need not parse them again."""
+    """Make ``project`` equal to the tree; unchanged files keep their times: Airflow need not parse them again."""
     with tempfile.TemporaryDirectory(dir=project.parent, prefix="project-") as made:
         fresh = Path(made) / "tree"
         copy(tree, fresh)
@@ -86,9 +87,7 @@ def bring_home(project: Path, tree: Path) -> None:
 
 def run(argv: Sequence[str], project: Path, home: Path, user: str) -> int:
     """Run the command in the project; signals that reach us are its too, and it does not outlive us."""
-    scratch = home / "user"
-    scratch.mkdir(exist_ok=True)
-    _give(scratch, user)
+    scratch = _directory(home / "user", user)
     keep = {
         name: os.environ[name] for name in ("PATH", "TERM", "COLUMNS", "NO_COLOR", "CI", "TZ") if name in os.environ
     }
@@ -105,11 +104,11 @@ def run(argv: Sequence[str], project: Path, home: Path, user: str) -> int:
     def dies_with_us() -> None:
         ends.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
-    child = subprocess.Popen(  # noqa: PLW1509 - we have no threads
+    child = subprocess.Popen(
         list(argv),
         cwd=project,
         env=environment,
-        preexec_fn=dies_with_us,
+        preexec_fn=dies_with_us,  # noqa: PLW1509 - this program has no threads
         **identity,  # type: ignore[call-overload]
     )
 
@@ -119,8 +118,16 @@ def run(argv: Sequence[str], project: Path, home: Path, user: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child too
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGHUP, pass_on)
-    code = child.wait()
+    code: int = child.wait()
     return 128 - code if code < 0 else code
+
+
+def _directory(path: Path, user: str) -> Path:
+    """A directory of the user's."""
+    if not path.exists():
+        path.mkdir(parents=True)
+        _give(path, user)
+    return path
 
 
 def _give(directory: Path, user: str) -> None:

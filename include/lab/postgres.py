@@ -83,7 +83,7 @@ class PostgresCluster:
     def start(self) -> None:
         """Create what is missing and start; returns when the server takes connections."""
         self.create()
-        self.registry.start(self.name, [_binary("postgres"), "-D", self.data], stop_signal=signal.SIGINT)
+        self.registry.start(self.name, [binary("postgres"), "-D", self.data], stop_signal=signal.SIGINT)
         wait_for(
             self.name,
             self._accepts,
@@ -120,6 +120,12 @@ class PostgresCluster:
             connection.execute(words.format(sql.Identifier(name), sql.Identifier(owner)))
         return True
 
+    def has_table(self, database: str, table: str) -> bool:
+        """Whether the database has a table of this name in ``public``."""
+        with self.connect(database) as connection:
+            row = connection.execute("SELECT to_regclass(format('public.%%I', %s::text))", [table]).fetchone()
+        return row is not None and row[0] is not None
+
     def _exists(self, catalog: LiteralString, column: LiteralString, name: str) -> bool:
         with self.connect() as connection:
             words = sql.SQL(f"SELECT 1 FROM {catalog} WHERE {column} = %s")
@@ -148,10 +154,11 @@ class PostgresCluster:
         return "".join(f"{name} = {value}\n" for name, value in {**lean, **self.settings}.items())
 
     def _tool(self, program: str, *words: str) -> str:
-        return run_tool([str(_binary(program)), *words], env={"LC_ALL": "C.UTF-8", "TZ": "UTC"}, cwd=self.directory)
+        return run_tool([str(binary(program)), *words], env={"LC_ALL": "C.UTF-8", "TZ": "UTC"}, cwd=self.directory)
 
 
-def _binary(program: str) -> Path:
+def binary(program: str) -> Path:
+    """A program of the server's version."""
     path = _BINARIES / program
     if not path.exists():
         raise LabError(f"{path} is missing: run make demo as root once, it installs PostgreSQL {MAJOR}")

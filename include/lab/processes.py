@@ -134,6 +134,10 @@ class Registry:
         path.unlink(missing_ok=True)
         return found
 
+    def names_running(self) -> list[str]:
+        """Those on record that run, the one started last first."""
+        return [name for name in self.names() if self.alive(name)]
+
     def stop_all(self, *, seconds: float = 20) -> list[str]:
         """End every server on record, last started first; the names of those that were running."""
         return [name for name in self.names() if self.stop(name, seconds=seconds)]

@@ -1,0 +1,91 @@
+"""The five protected systems of the lab, and the ports of everything in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from include.lab.ceph import OSD_PORTS, CephPorts
+
+AIRFLOW_PORT = 8080
+AIRFLOW_DATABASE_PORT = 19100
+AWS_PORT = 19200
+SLACK_PORT = 19210
+DNS_PORT = 19253
+DNS_ZONE = "lifeboat.test"
+
+
+@dataclass(frozen=True)
+class DemoSystem:
+    """One system with its database server and its application.
+
+    :param name: as in its policy; ``id`` is the same as a part of connection ids and role names.
+    :param counted: the table that its health page counts.
+    """
+
+    name: str
+    title: str
+    database: str
+    database_port: int
+    web_port: int
+    counted: str
+
+    @property
+    def id(self) -> str:
+        """The name with underscores."""
+        return self.name.replace("-", "_")
+
+    @property
+    def app_role(self) -> str:
+        """The role that the application logs in as; it owns the tables."""
+        return f"{self.id}_app"
+
+    @property
+    def backup_role(self) -> str:
+        """The role that only reads."""
+        return f"{self.id}_backup"
+
+    @property
+    def restore_role(self) -> str:
+        """The role that may create and replace databases."""
+        return f"{self.id}_restore"
+
+
+SYSTEMS = (
+    DemoSystem("labdojo", "LabDojo Learning Platform", "labdojo", 19101, 19301, "user_progress"),
+    DemoSystem("rylie-ai", "Rylie AI", "rylie_ai", 19102, 19302, "messages"),
+    DemoSystem("aiaas", "AIaaS platform", "aiaas", 19103, 19303, "inference_requests"),
+    DemoSystem("ksrce-lab", "KSRCE AI Lab Management Platform", "ksrce_lab", 19104, 19304, "experiments"),
+    DemoSystem("aido-todo", "AIDO TODO", "aido_todo", 19105, 19305, "tasks"),
+)
+
+
+@dataclass(frozen=True)
+class Region:
+    """One object-store region of the lab.
+
+    :param store: its name in the policies.
+    :param locked_days: COMPLIANCE retention of every object; None: only what asks for it.
+    :param append_only: Lifeboat's credentials cannot delete a version there.
+    """
+
+    store: str
+    name: str
+    ports: CephPorts
+    locked_days: int | None
+    append_only: bool
+
+    @property
+    def bucket(self) -> str:
+        """Its one bucket."""
+        return f"lifeboat-{self.store}"
+
+
+REGIONS = (
+    Region("primary", "us-east-1", CephPorts(monitor=19010, gateway=19443, osd=19020), None, append_only=False),
+    Region("offsite", "us-west-2", CephPorts(monitor=19011, gateway=19444, osd=19020 + OSD_PORTS), 1, append_only=True),
+)
+
+
+def system(name: str) -> DemoSystem:
+    """A system by its name."""
+    return next(system for system in SYSTEMS if system.name == name)
