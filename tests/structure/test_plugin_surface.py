@@ -6,6 +6,9 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 PLUGINS = Path(__file__).parents[2] / "plugins"
 EXECUTED: set[str] = set()
 """Files that the loader is meant to run, by stem; each registers one AirflowPlugin."""

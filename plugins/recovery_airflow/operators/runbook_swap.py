@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from include.recovery.errors import NotIdentical, Refused
 from include.recovery.evidence.model import Outcome
 from include.recovery.evidence.words import listed, plural, size
-from include.recovery.postgres.swap import isolate, release, replace_tables, swap_database
+from include.recovery.postgres.swap import isolate, release, swap_database
+from include.recovery.postgres.swap_table import replace_tables
 from include.recovery.runbook.plan import Mode, PlannedSource, RecoveryPlan
 from include.recovery.runbook.questions import ask
 from include.recovery.runbook.staging import drop_staging
@@ -64,7 +65,13 @@ class SwapInOperator(StagingStepOperator):
         if planned.tables:
             facts = self.facts(plan, planned, run)
             clearance = self.require_clearance(plan, run, facts, baseline=facts)
-            replace_tables(live, staging.database, planned.tables, keep_schema=planned.safety_copy)
+            replace_tables(
+                live,
+                staging,
+                planned.tables,
+                keep_schema=planned.safety_copy,
+                expected=self.backup(planned).manifest.fingerprint,
+            )
             drop_staging(staging)
         else:
             self.require_approval(plan, run)

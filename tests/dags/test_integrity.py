@@ -1,0 +1,123 @@
+"""Every DAG that the shipped policies make: it loads, says what it is for, and follows the house's rules."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG, TriggerRule
+from airflow.serialization.serialized_objects import DagSerialization
+
+from include.recovery.policy.files import load_folder
+from include.recovery.policy.pools import pools
+from recovery_airflow.dag_catalogue import PAGE, catalogue
+from recovery_airflow.dag_defaults import RETRY_POLICY, Tag
+from recovery_airflow.operators.policy_approval import ANSWERS
+from recovery_airflow.operators.verdict import VerdictOperator
+
+ROOT = Path(__file__).parents[2]
+POLICIES = load_folder(ROOT / "include" / "policies")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::PendingDeprecationWarning")
+
+
+def test_each_policy_has_its_dags(dags: dict[str, DAG]) -> None:
+    expected = {"disaster_recovery"}
+    for system in POLICIES.systems.values():
+        name = system.system
+        expected |= {f"replicate__{name}", f"disaster_recovery__{name}"}
+        expected |= {f"backup__{name}__{tier.name}" for tier in system.tiers}
+        expected |= {f"drill__{name}__{cadence}" for cadence in system.drills}
+    assert set(dags) == expected
+
+
+def test_every_dag_says_what_it_is_for_and_what_to_do(dags: dict[str, DAG]) -> None:
+    headings = ("### Purpose", "### Schedule", "### What a failure means", "### What to do")
+    silent = {dag_id: [h for h in headings if h not in (dag.doc_md or "")] for dag_id, dag in dags.items()}
+    assert {dag_id: missing for dag_id, missing in silent.items() if missing} == {}
+
+
+def test_tags_come_from_the_enum_or_name_a_system(dags: dict[str, DAG]) -> None:
+    known = {tag.value for tag in Tag} | {f"system:{name}" for name in POLICIES.systems}
+    for dag in dags.values():
+        assert set(dag.tags) <= known
+        assert len(set(dag.tags) & {tag.value for tag in Tag}) == 1
+
+
+def test_one_run_at_a_time_and_nothing_made_up(dags: dict[str, DAG]) -> None:
+    for dag in dags.values():
+        assert dag.max_active_runs == 1, dag.dag_id
+        assert dag.catchup is False, dag.dag_id
+        assert dag.is_paused_upon_creation is False, f"{dag.dag_id} would silently never run"
+
+
+def test_schedules_are_in_the_systems_own_time_zone(dags: dict[str, DAG]) -> None:
+    for system in POLICIES.systems.values():
+        for tier in system.tiers:
+            timetable = dags[f"backup__{system.system}__{tier.name}"].timetable
+            assert timetable.expression == tier.cron
+            assert str(timetable.timezone) == f"Timezone('{system.time_zone}')" or system.time_zone in str(
+                timetable.timezone
+            )
+
+
+def test_every_task_can_survive_a_killed_worker(dags: dict[str, DAG]) -> None:
+    """A killed worker is not asked about its exception: only ``retries`` counts then."""
+    for dag in dags.values():
+        for task in dag.tasks:
+            assert task.retries >= 1, f"{dag.dag_id}.{task.task_id}"
+            assert task.retry_policy in (RETRY_POLICY, ANSWERS), f"{dag.dag_id}.{task.task_id}"
+            assert task.owner == "lifeboat"
+            assert task.on_failure_callback, f"{dag.dag_id}.{task.task_id} fails in silence"
+            if not task.task_id.startswith("approve."):
+                assert task.execution_timeout and task.execution_timeout <= timedelta(hours=24)
+
+
+def test_every_dag_ends_in_its_verdict_alone(dags: dict[str, DAG]) -> None:
+    for dag in dags.values():
+        leaves = [task for task in dag.tasks if not task.downstream_task_ids]
+        assert [type(task) for task in leaves] == [VerdictOperator], dag.dag_id
+        assert leaves[0].trigger_rule == TriggerRule.ALL_DONE
+
+
+def test_only_reports_verdicts_and_the_button_run_over_failures(dags: dict[str, DAG]) -> None:
+    """Whatever overwrites needs the success of every step before it."""
+    tolerant = {"report", "verdict", "stop", "remove_stand_in"}
+    for dag in dags.values():
+        if dag.dag_id == "disaster_recovery":
+            continue
+        for task in dag.tasks:
+            if task.trigger_rule != TriggerRule.ALL_SUCCESS:
+                assert task.task_id.rpartition(".")[2] in tolerant, f"{dag.dag_id}.{task.task_id}"
+
+
+def test_teardowns_colour_the_run(dags: dict[str, DAG]) -> None:
+    torn = [(dag, task) for dag in dags.values() for task in dag.tasks if task.is_teardown]
+    assert len(torn) == sum(dag_id.startswith(("drill__", "disaster_recovery__")) for dag_id in dags)
+    for dag, task in torn:
+        assert task.on_failure_fail_dagrun, f"{dag.dag_id}.{task.task_id}"
+
+
+def test_every_pool_exists(dags: dict[str, DAG]) -> None:
+    named = {task.pool for dag in dags.values() for task in dag.tasks}
+    assert named <= set(pools(POLICIES)) | {"default_pool"}
+
+
+def test_ids_are_phases_and_verbs(dags: dict[str, DAG]) -> None:
+    shape = re.compile(r"^([a-z_0-9]+\.)?[a-z]+(_[a-z]+)*(__[a-z0-9-]+)?$")
+    assert [t.task_id for dag in dags.values() for t in dag.tasks if not shape.match(t.task_id)] == []
+
+
+def test_dags_survive_serialization(dags: dict[str, DAG]) -> None:
+    for dag in dags.values():
+        DagSerialization.to_dict(dag)
+
+
+def test_dag_files_fit_two_screens() -> None:
+    long = {path.name: n for path in (ROOT / "dags").glob("*.py") if (n := path.read_text().count("\n")) > 110}
+    assert long == {}
+
+
+def test_the_catalogue_of_dags_is_current(dags: dict[str, DAG]) -> None:
+    assert catalogue(dags.values()) == PAGE.read_text(encoding="utf-8"), "run `make docs`"
