@@ -95,9 +95,14 @@ def test_labdojo_has_the_three_tiers_of_its_document(policies: PolicySet) -> Non
 
 
 def test_aido_todo_keeps_30_days_and_12_months(policies: PolicySet) -> None:
+    assert policies.system("aido-todo").tier("daily").keep == Keep(days=30, months=12)
+
+
+@pytest.mark.demand("D6")
+def test_aido_todo_has_the_objectives_of_its_document(policies: PolicySet) -> None:
     system = policies.system("aido-todo")
 
-    assert system.tier("daily").keep == Keep(days=30, months=12)
+    assert worst_loss(system, system.source("main-db")).meets(system.rpo(system.source("main-db")))
     assert {name: (o.rto, o.rpo) for name, o in system.objectives.items()} == {
         "critical": (HOUR, 15 * MINUTE),
         "other": (4 * HOUR, 15 * MINUTE),
