@@ -309,6 +309,32 @@ class Crew:
                 self._done.wait(0.2)
 
 
+@contextlib.contextmanager
+def stopped_by(*events: threading.Event | None) -> Iterator[threading.Event]:
+    """An event of one's own that is set when any of these is; setting it does not set them.
+
+    :param events: None among them is ignored.
+    """
+    given = [event for event in events if event is not None]
+    stop, done = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.1):
+            if any(event.is_set() for event in given):
+                stop.set()
+                return
+
+    if any(event.is_set() for event in given):
+        stop.set()
+    watcher = threading.Thread(target=watch, name="stop-watcher", daemon=True)
+    watcher.start()
+    try:
+        yield stop
+    finally:
+        done.set()
+        watcher.join()
+
+
 class Stopped(LifeboatError):
     """The job was told to stop from outside, before it could finish; whoever stopped it knows why."""
 

@@ -35,7 +35,7 @@ from include.recovery.postgres.preflight import Readiness, check
 from include.recovery.postgres.roles import only_roles, roles_of_database
 from include.recovery.postgres.server import PostgresServer
 from include.recovery.postgres.snapshot import Snapshot, exported_snapshot
-from include.recovery.processes import Crew, run_parallel
+from include.recovery.processes import Crew, Stopped, run_parallel, stopped_by
 
 Relation = tuple[str, str]
 
@@ -81,13 +81,16 @@ class DatabaseBackup:
 
 
 class PartSink(Protocol):
-    """Where streams become parts: a ``BackupInProgress``.
-
-    :ivar stop: ends the backup when set, as when the lease is lost.
-    """
+    """Where streams become parts: a ``BackupInProgress``."""
 
     @property
-    def stop(self) -> threading.Event: ...
+    def stop(self) -> threading.Event:
+        """Set when this run may not write any more."""
+        ...
+
+    def check(self) -> None:
+        """Raise ``LeaseLost`` when this run may not write any more."""
+        ...
 
     def store_part(
         self,
@@ -105,21 +108,37 @@ class PartSink(Protocol):
 
 
 def back_up_database(
-    server: PostgresServer, sink: PartSink, options: BackupOptions | None = None, *, progress: Progress = NO_PROGRESS
+    server: PostgresServer,
+    sink: PartSink,
+    options: BackupOptions | None = None,
+    *,
+    progress: Progress = NO_PROGRESS,
+    stop: threading.Event | None = None,
 ) -> DatabaseBackup:
     """Take a backup of one database.
 
-    :param sink: stores the parts; its stop event ends everything.
+    :param sink: stores the parts; when it may not write any more, everything ends.
+    :param stop: ends everything when set, as when the task is killed.
     :raises InsufficientRights, RowsHidden, SourceError: before anything is dumped.
     :raises SourceUnavailable: when the server is or goes away, or a table stays locked.
     :raises ToolFailed: when a tool fails for another reason.
-    :raises Stopped: when the stop event was set from outside.
+    :raises LeaseLost: when another run has taken over.
+    :raises Stopped: when the stop event was set.
     """
     options = options or BackupOptions()
     readiness = check(server, options.exclude)
-    with exported_snapshot(server, without=readiness.exclude, lock_wait=min(options.lock_wait, 10)) as snapshot:
-        job = _Job(server, sink, options, progress, readiness, snapshot)
-        return job.run()
+    with (
+        stopped_by(sink.stop, stop) as stopping,
+        exported_snapshot(server, without=readiness.exclude, lock_wait=min(options.lock_wait, 10)) as snapshot,
+    ):
+        try:
+            job = _Job(
+                server, sink, options, progress=progress, readiness=readiness, snapshot=snapshot, stop=stopping
+            )
+            return job.run()
+        except Stopped:
+            sink.check()
+            raise
 
 
 class _Job:
@@ -130,12 +149,14 @@ class _Job:
         server: PostgresServer,
         sink: PartSink,
         options: BackupOptions,
+        *,
         progress: Progress,
         readiness: Readiness,
         snapshot: Snapshot,
+        stop: threading.Event,
     ) -> None:
         self._server, self._sink, self._options, self._progress = server, sink, options, progress
-        self._readiness, self._snapshot = readiness, snapshot
+        self._readiness, self._snapshot, self._stop = readiness, snapshot, stop
         self._tools = tools.find(tools.major_of(snapshot.server_version))
         self._qualified = {table.relation: table.qualified for table in snapshot.tables}
         self._parts: dict[str, Part] = {}
@@ -146,7 +167,7 @@ class _Job:
     def run(self) -> DatabaseBackup:
         """Everything at once, in ``streams`` streams."""
         grouping = plan_groups(self._snapshot.tables)
-        with Crew(self._sink.stop) as crew:
+        with Crew(self._stop) as crew:
             sized: list[tuple[int, Callable[[], None]]] = [
                 (group.size, partial(self._dump_group, crew, group)) for group in grouping.groups
             ]
@@ -156,7 +177,7 @@ class _Job:
             jobs += [partial(self._dump_schema, crew), partial(self._dump_globals, crew)]
             coverage = self._options.coverage
             beside = [] if coverage is None else [partial(self._measure, coverage)]
-            run_parallel(jobs, workers=self._options.streams, stop=self._sink.stop, beside=beside)
+            run_parallel(jobs, workers=self._options.streams, stop=self._stop, beside=beside)
         self._snapshot.check()
         self._check_complete()
         order = ["globals", "schema", *(group.name for group in grouping.groups), "rest"]
@@ -243,7 +264,7 @@ class _Job:
                 workers=self._options.fingerprint_workers,
                 coverage=coverage,
                 sequences=self._snapshot.sequences,
-                stop=self._sink.stop,
+                stop=self._stop,
             )
         except psycopg.Error as error:
             raise meaning_of_session(error, self._server, "measuring the fingerprint") from error

@@ -125,10 +125,9 @@ def _prepare(
     ]
     if version >= 150000:
         statements.append(f"GRANT SET ON PARAMETER session_replication_role TO {writer}")
-    ordinary = [name for name, is_superuser in owners if not is_superuser and name not in (backup[0], restore[0],
-                                                                                        FUNCTIONS_ROLE)]
-    for owner in ordinary:
-        statements.append(f"GRANT {quote(owner)} TO {writer}, {functions}")
+    own = (backup[0], restore[0], FUNCTIONS_ROLE)
+    ordinary = [name for name, is_superuser in owners if not is_superuser and name not in own]
+    statements += [f"GRANT {quote(owner)} TO {writer}, {functions}" for owner in ordinary]
     for statement in statements:
         connection.execute(sql(statement))
     return Prepared(tuple(created), tuple(_notes(owners, version, restore[0])))

@@ -32,7 +32,7 @@ from include.recovery.postgres.roles import RolesReport, apply_roles, for_databa
 from include.recovery.postgres.server import PostgresServer, sql
 from include.recovery.postgres.sql_text import significant, tokens
 from include.recovery.postgres.tools import Tools, find, major_of
-from include.recovery.processes import Crew, run_parallel
+from include.recovery.processes import Crew, run_parallel, stopped_by
 from include.recovery.stores.port import ObjectStore
 
 Relation = tuple[str, str]
@@ -136,11 +136,12 @@ def restore_database(
     """
     source = Source(manifest, store, key)
     options = options or RestoreOptions()
-    job = _Job(source, target.with_database(database), frozenset(tables), options, progress, stop or threading.Event())
-    try:
-        return job.run()
-    except psycopg.Error as error:
-        raise meaning_of_session(error, job.server, "restoring") from error
+    with stopped_by(stop) as stopping:
+        job = _Job(source, target.with_database(database), frozenset(tables), options, progress, stopping)
+        try:
+            return job.run()
+        except psycopg.Error as error:
+            raise meaning_of_session(error, job.server, "restoring") from error
 
 
 class _Job:
@@ -157,7 +158,7 @@ class _Job:
     ) -> None:
         self.source, self.server, self.tables = source, server, tables
         self.options, self.progress, self.stop = options, progress, stop
-        self._wanted = {parse_qualified(name) for name in tables}
+        self._wanted = [parse_qualified(name) for name in sorted(tables)]
         self.seconds: dict[str, float] = {}
         self.fetched = 0
         self._lock = threading.Lock()
@@ -165,14 +166,16 @@ class _Job:
     def run(self) -> RestoreReport:
         """All phases."""
         self.tools = tools_for(self.source.manifest, self.server)
-        parts = data_parts(self.source.manifest, self.tables)
         with private_folder() as folder, Crew(self.stop) as crew:
-            with self._phase("roles"):
-                roles = self._roles() if self.options.roles else None
             archive = folder / "schema.dump"
             with self._phase("definitions"):
                 contents = fetch_archive(self.source, archive, self.progress)
                 self.fetched += self.source.stored_size(self.source.part("schema"))
+                self._wanted = with_partitions(contents, self._wanted, self.source.manifest.name)
+                parts = data_parts(self.source.manifest, self._wanted)
+            with self._phase("roles"):
+                roles = self._roles() if self.options.roles else None
+            with self._phase("definitions"):
                 made = self._make_database(contents)
             try:
                 left_out = self._fill(crew, folder, archive, contents, parts)
@@ -354,21 +357,31 @@ class _Job:
         self.seconds[name] = round(self.seconds.get(name, 0.0) + monotonic() - began, 3)
 
 
-def data_parts(manifest: Manifest, tables: Collection[str]) -> list[Part]:
-    """The parts that hold rows (of these tables; of all when none is named).
-
-    :raises BackupNotFound: naming the tables that are in no part.
-    """
+def data_parts(manifest: Manifest, tables: Collection[Relation]) -> list[Part]:
+    """The parts that hold rows of these tables; of all when none is named."""
     data = [part for part in manifest.parts if part.role == "data"]
     if not tables:
         return data
-    known = {name for part in data for name in part.tables}
-    missing = sorted(set(tables) - known)
+    return [part for part in data if any(parse_qualified(name) in tables for name in part.tables)]
+
+
+def with_partitions(contents: Contents, tables: Sequence[Relation], backup: str) -> list[Relation]:
+    """The tables, and the partitions of those that are partitioned.
+
+    :param backup: its name, for the message.
+    :raises BackupNotFound: when a table is not in the dump.
+    """
+    defined = {entry.relation for entry in contents.of_kind("TABLE")}
+    missing = [relation for relation in tables if relation not in defined]
     if missing:
-        raise BackupNotFound(
-            f"backup {manifest.prefix} holds no rows of {', '.join(missing)}; it holds {', '.join(sorted(known)[:30])}"
-        )
-    return [part for part in data if set(part.tables) & set(tables)]
+        names = ", ".join(f"{schema}.{name}" for schema, name in missing)
+        known = ", ".join(sorted(f"{schema}.{name}" for schema, name in defined)[:30])
+        raise BackupNotFound(f"backup {backup} holds no table {names}; it holds {known}")
+    attached = [dotted(entry.definition)[:2] for entry in contents.of_kind("TABLE ATTACH")]
+    result = list(tables)
+    for relation in result:  # grows while it is walked: partitions have partitions
+        result += [child for parent, child in attached if parent == relation and child not in result]
+    return result
 
 
 def tools_for(manifest: Manifest, server: PostgresServer) -> Tools:

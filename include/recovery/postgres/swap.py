@@ -32,12 +32,12 @@ _TERMINATE = """
 class DatabaseSwap:
     """What a swap did.
 
-    :param kept_as: where the former live database is; it takes no connections.
+    :param kept_as: where the former live database is, closed to all; None when there was none.
     :param repeated: whether an earlier try had done it already.
     """
 
     live: str
-    kept_as: str
+    kept_as: str | None
     repeated: bool
 
 
@@ -90,6 +90,10 @@ def swap_database(admin: PostgresServer, *, live: str, restored: str, keep_as: s
             if live in there and keep_as in there and restored not in there:
                 _allow(connection, live, True)
                 return DatabaseSwap(live, keep_as, repeated=True)
+            if live not in there and restored in there:
+                # Somebody has dropped the live database: there is nothing to keep, and nothing to carry over.
+                connection.execute(sql(f"ALTER DATABASE {quote(restored)} RENAME TO {quote(live)}"))
+                return DatabaseSwap(live, None, repeated=False)
             _refuse_unfit(admin, there, live, restored, keep_as)
             _carry_over(connection, live, restored)
         isolate(admin.with_database(live))

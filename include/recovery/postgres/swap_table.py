@@ -24,6 +24,8 @@ from include.recovery.postgres.names import clipped, parse_qualified, quote
 from include.recovery.postgres.server import PostgresServer, sql
 
 Relation = tuple[str, str]
+_TEXT = {"DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "extra_float_digits": "3", "row_security": "off"}
+"""So that what one session writes as text the other reads as the same value."""
 _COLUMNS = """
     SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
            a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
@@ -89,32 +91,40 @@ class TableSwap:
     repeated: bool = False
 
 
-def swap_tables(
+def replace_tables(
     server: PostgresServer,
-    *,
+    restored: PostgresServer,
     tables: Collection[str],
-    staged: str,
-    safety_schema: str,
-    expected: DatabaseFingerprint | None,
+    *,
+    keep_schema: str,
+    restored_schema: str | None = None,
+    expected: DatabaseFingerprint | None = None,
     lock_wait: int = 30,
 ) -> TableSwap:
     """Replace the rows of live tables by those of their restored copies.
 
+    Repeated after a success it changes nothing: the safety copies are made in the same transaction.
+
     :param server: the live database, as the tables' owner who may set ``session_replication_role``, or a superuser.
+    :param restored: the database with the restored copies: a staging database, or the live one itself.
     :param tables: qualified names; a partitioned table stands for all its partitions. Tables that refer to each other
         belong into one call.
-    :param staged: the schema with the restored copies, under the same names.
-    :param safety_schema: where the present rows are kept; made when it is missing.
+    :param keep_schema: where the present rows are kept, in the live database; made when it is missing.
+    :param restored_schema: where ``restore_tables`` has put the copies; None means that they have their own names.
     :param expected: the manifest's fingerprint; None means that there is none to compare with.
     :param lock_wait: seconds to wait for the tables.
     :raises Refused: when the tables' columns have changed since the backup, or a foreign key would be broken.
     :raises NotIdentical: when the rows are not those of the backup after all.
     """
     names = [parse_qualified(name) for name in tables]
-    settings = {"lock_timeout": f"{lock_wait * 1000}"}
+    settings = {**_TEXT, "lock_timeout": f"{lock_wait * 1000}"}
     try:
-        with server.connect(autocommit=False, settings=settings) as connection:
-            job = _Job(connection, server, names, staged, safety_schema)
+        with (
+            server.connect(autocommit=False, settings=settings) as connection,
+            restored.connect(autocommit=False, settings=_TEXT) as reader,
+        ):
+            copies = {name: (restored_schema or name[0], name[1]) for name in names}
+            job = _Job(connection, reader, server, copies, keep_schema)
             if job.done_before():
                 return TableSwap(tuple(
                     SwappedTable(job.shown(name), job.kept_as(name), 0, 0) for name in names
@@ -135,11 +145,15 @@ class _Job:
     """One replacement, in one transaction."""
 
     def __init__(
-        self, connection: psycopg.Connection[Any], server: PostgresServer, names: Sequence[Relation], staged: str,
+        self,
+        connection: psycopg.Connection[Any],
+        reader: psycopg.Connection[Any],
+        server: PostgresServer,
+        copies: Mapping[Relation, Relation],
         safety: str,
     ) -> None:
-        self._connection, self._server = connection, server
-        self._names, self._staged, self._safety = names, staged, safety
+        self._connection, self._reader, self._server = connection, reader, server
+        self._names, self._copies, self._safety = tuple(copies), copies, safety
 
     def shown(self, relation: Relation) -> str:
         """The name as the server quotes it."""
@@ -151,21 +165,20 @@ class _Job:
 
     def done_before(self) -> bool:
         """Whether the safety copies exist: they are made in the very transaction that replaces the rows."""
-        return all(self._oid((self._safety, _safety_name(name))) is not None for name in self._names)
+        return all(_oid(self._connection, (self._safety, _safety_name(name))) is not None for name in self._names)
 
     def run(self, expected: DatabaseFingerprint | None) -> TableSwap:
         """Everything up to the commit."""
-        oids = {name: self._must_exist(name, "the live table") for name in self._names}
-        staged = {name: self._must_exist((self._staged, name[1]), "its restored copy") for name in self._names}
+        oids = {name: self._must_exist(self._connection, name, "the live table") for name in self._names}
+        copies = {name: self._must_exist(self._reader, self._copies[name], "the restored copy") for name in self._names}
         locked = ", ".join(_name(name) for name in self._names)
         self._run(f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE")
         self._run(f"CREATE SCHEMA IF NOT EXISTS {quote(self._safety)}")
         self._run("SET LOCAL session_replication_role = replica")
-        self._run("SET LOCAL row_security = off")
         before = {name: self._keep(name) for name in self._names}
         for name in self._names:
             self._run(f"DELETE FROM {_which(self._is_partitioned(oids[name]))}{_name(name)}")  # noqa: S608
-        after = {name: self._insert(name, oids[name], staged[name]) for name in self._names}
+        after = {name: self._insert(name, oids[name], copies[name]) for name in self._names}
         keys = self._check_foreign_keys(list(oids.values()))
         self._raise_sequences(oids)
         if expected is not None:
@@ -176,30 +189,35 @@ class _Job:
         return TableSwap(tables, tuple(keys))
 
     def _keep(self, relation: Relation) -> int:
-        which = _which(self._is_partitioned(self._must_exist(relation, "the live table")))
+        which = _which(self._is_partitioned(self._must_exist(self._connection, relation, "the live table")))
         copy = _name((self._safety, _safety_name(relation)))
         return self._run(f"CREATE TABLE {copy} AS SELECT * FROM {which}{_name(relation)}")  # noqa: S608
 
-    def _insert(self, relation: Relation, live: int, staged: int) -> int:
-        columns = ", ".join(quote(column) for column in self._columns(relation, live, staged))
-        which = _which(self._is_partitioned(staged))
-        copy = _name((self._staged, relation[1]))
-        if not columns:
-            return self._run(f"INSERT INTO {_name(relation)} SELECT FROM {which}{copy}")
-        return self._run(
-            f"INSERT INTO {_name(relation)} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {which}{copy}"  # noqa: S608
-        )
+    def _insert(self, relation: Relation, live: int, copy: int) -> int:
+        """Stream the copy's rows into the live table: COPY fires no rules, and keeps identities as they are."""
+        columns = ", ".join(quote(column) for column in self._columns(relation, live, copy))
+        wanted = f"SELECT {columns} FROM {_which(self._copy_is_partitioned(copy))}{_name(self._copies[relation])}"  # noqa: S608
+        listed = f" ({columns})" if columns else ""
+        with (
+            self._reader.cursor() as reading,
+            self._connection.cursor() as writing,
+            reading.copy(sql(f"COPY ({wanted}) TO STDOUT")) as rows,
+            writing.copy(sql(f"COPY {_name(relation)}{listed} FROM STDIN")) as into,
+        ):
+            for chunk in rows:
+                into.write(chunk)
+        return writing.rowcount
 
-    def _columns(self, relation: Relation, live: int, staged: int) -> list[str]:
+    def _columns(self, relation: Relation, live: int, copy: int) -> list[str]:
         """The columns to copy.
 
         :raises Refused: when the table has changed its shape since the backup.
         """
         now = {row[0]: row for row in self._connection.execute(_COLUMNS, (live,))}
-        then = {row[0]: row for row in self._connection.execute(_COLUMNS, (staged,))}
+        then = {row[0]: row for row in self._reader.execute(_COLUMNS, (copy,))}
         changes = [f"column {name} is gone" for name in then if name not in now]
         changes += [f"column {name} is {now[name][1]} now and was {then[name][1]}" for name in then
-                    if name in now and _bare(now[name][1]) != _bare(then[name][1], self._staged, relation[0])]
+                    if name in now and now[name][1] != then[name][1]]
         changes += [f"column {name} is new and needs a value" for name in now
                     if name not in then and now[name][3] and not now[name][2]]
         if changes:
@@ -285,24 +303,20 @@ class _Job:
             result[table.name] = TableFingerprint(rows=count, digest=digest, columns=())
         return result
 
-    def _must_exist(self, relation: Relation, what: str) -> int:
-        oid = self._oid(relation)
+    def _must_exist(self, connection: psycopg.Connection[Any], relation: Relation, what: str) -> int:
+        oid = _oid(connection, relation)
         if oid is None:
             raise Refused(
-                f"{self._server.redacted}: {what} {self.shown(relation)} does not exist; nothing was changed: restore "
-                f"the table into a schema of its own first, and create a live table that is gone from that copy"
+                f"{self._server.redacted}: {what} {self.shown(relation)} does not exist in {connection.info.dbname}; "
+                f"nothing was changed: restore the table into a schema of its own first"
             )
         return oid
 
-    def _oid(self, relation: Relation) -> int | None:
-        row = self._connection.execute(
-            "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')", relation
-        ).fetchone()
-        return row[0] if row else None
-
     def _is_partitioned(self, oid: int) -> bool:
-        return bool(self._one("SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = %s", (oid,)))
+        return _kind(self._connection, oid) == "p"
+
+    def _copy_is_partitioned(self, oid: int) -> bool:
+        return _kind(self._reader, oid) == "p"
 
     def _run(self, statement: str) -> int:
         return self._connection.execute(sql(statement)).rowcount
@@ -329,9 +343,14 @@ def _safety_name(relation: Relation) -> str:
     return clipped(whole, "~" + hashlib.sha256(whole.encode()).hexdigest()[:8])
 
 
-def _bare(type_name: str, staged: str = "", live: str = "") -> str:
-    """A type's name; a type that was restored into the staging schema counts as the live schema's."""
-    for schema in (staged, quote(staged)) if staged else ():
-        if type_name.startswith(f"{schema}."):
-            return f"{live}.{type_name.removeprefix(f'{schema}.')}"
-    return type_name
+def _oid(connection: psycopg.Connection[Any], relation: Relation) -> int | None:
+    row = connection.execute(
+        "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'p')", relation
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _kind(connection: psycopg.Connection[Any], oid: int) -> str:
+    row = connection.execute("SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = %s", (oid,)).fetchone()
+    return str(row[0]) if row else ""

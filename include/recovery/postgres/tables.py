@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import psycopg
 
 from include.recovery.catalog.model import Manifest
-from include.recovery.errors import BackupNotFound, Refused
+from include.recovery.errors import Refused
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.postgres.archive import Contents, Entry
 from include.recovery.postgres.failures import meaning_of_session
@@ -29,6 +29,7 @@ from include.recovery.postgres.restore import (
     private_folder,
     read_rows,
     tools_for,
+    with_partitions,
 )
 from include.recovery.postgres.server import PostgresServer, sql
 from include.recovery.postgres.sql_text import move_relations, significant, tokens
@@ -86,7 +87,7 @@ def restore_tables(
     try:
         with private_folder() as folder, Crew(stop or threading.Event()) as crew:
             contents = fetch_archive(source, folder / "schema.dump", progress)
-            chosen = choose(contents, [parse_qualified(name) for name in tables], manifest.prefix)
+            chosen = choose(contents, [parse_qualified(name) for name in tables], manifest.name)
             return _restore(
                 source, target, crew, chosen, schema=schema, work_memory=work_memory, progress=progress
             )
@@ -118,17 +119,8 @@ def choose(contents: Contents, tables: Sequence[Relation], backup: str) -> Chose
     :raises BackupNotFound: when a table is not in the dump.
     :raises Refused: when two of the tables have one name, in different schemas.
     """
+    wanted = with_partitions(contents, tables, backup)
     defined = {entry.relation: entry for entry in contents.of_kind("TABLE")}
-    missing = [relation for relation in tables if relation not in defined]
-    if missing:
-        names = ", ".join(f"{schema}.{name}" for schema, name in missing)
-        known = ", ".join(sorted(f"{schema}.{name}" for schema, name in defined)[:30])
-        raise BackupNotFound(f"backup {backup} holds no table {names}; it holds {known}")
-    attaching = [dotted(entry.definition) for entry in contents.of_kind("TABLE ATTACH")]
-    attached = {pairs[1]: pairs[0] for pairs in attaching}
-    wanted = list(tables)
-    for relation in wanted:  # grows while it is walked: partitions of partitions
-        wanted += [child for child, parent in attached.items() if parent == relation and child not in wanted]
     ancestors = _ancestors(defined, wanted)
     made = set(wanted) | ancestors
     named = set(made)
@@ -240,7 +232,6 @@ def _restore(
         _make_schema(connection, target, schema)
         for entry in chosen.before:
             connection.execute(sql(move_relations(entry.definition, moved)))
-        held = {name for part in source.manifest.parts for name in part.tables}
         loaded: dict[Relation, int] = {}
 
         def take(entry: Entry, rows: Iterator[bytes]) -> None:
@@ -250,7 +241,7 @@ def _restore(
                 return
             load_rows(connection, move_relations(entry.copy, moved), rows)
 
-        for part in data_parts(source.manifest, [name for name in qualified.values() if name in held] or ["-"]):
+        for part in data_parts(source.manifest, chosen.tables):
             contents = read_rows(crew, source, part, tools=tools, server=target, take=take, progress=progress)
             fetched += source.stored_size(part)
             for entry in contents.of_kind("SEQUENCE SET"):

@@ -1,0 +1,297 @@
+"""The verbs of a PostgreSQL database: precheck, backup, restore, verify, compare, validate, describe."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from time import monotonic
+from typing import Protocol
+
+from include.recovery.catalog.lease import Owner
+from include.recovery.catalog.model import CompleteBackup, Manifest, Proof, ProofLevel
+from include.recovery.errors import BackupCorrupt, ManifestInvalid, NotIdentical
+from include.recovery.evidence.model import Check, Outcome
+from include.recovery.fingerprint.compare import compare as compare_fingerprints
+from include.recovery.fingerprint.measure import measure_like
+from include.recovery.fingerprint.model import Comparison
+from include.recovery.parts.progress import NO_PROGRESS, Progress
+from include.recovery.parts.read import check_part
+from include.recovery.policy.models import PostgresSource, ProtectedSystem, Tier
+from include.recovery.postgres.backup import BackupOptions, back_up_database
+from include.recovery.postgres.preflight import Readiness, check
+from include.recovery.postgres.restore import RestoreOptions, RestoreReport, restore_database
+from include.recovery.postgres.server import PostgresServer
+from include.recovery.postgres.tables import TablesReport
+from include.recovery.postgres.tables import restore_tables as restore_tables_of
+from include.recovery.runbook.questions import ask
+from include.recovery.sources import RunInfo
+from include.recovery.workspace import PRIMARY, Workspace
+
+KIND = "postgres"
+
+
+class Clock(Protocol):
+    """Tells the time, UTC."""
+
+    def __call__(self) -> datetime: ...
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def precheck(workspace: Workspace, system: ProtectedSystem, source: PostgresSource) -> str:  # noqa: ARG001 - a verb
+    """Whether the source can be backed up completely, in a sentence.
+
+    :raises InsufficientRights, RowsHidden, SourceError, SourceUnavailable: naming all that is in the way.
+    """
+    found = check(workspace.server(source), _excluded(source))
+    return _in_words(found)
+
+
+def backup(
+    workspace: Workspace,
+    system: ProtectedSystem,
+    source: PostgresSource,
+    tier: Tier | None,
+    *,
+    run: RunInfo,
+    note: str | None = None,
+    hold: bool = False,
+    store: str = PRIMARY,
+    progress: Progress = NO_PROGRESS,
+    stop: threading.Event | None = None,
+    now: Clock = _now,
+) -> Manifest:
+    """Take a backup. It exists when this returns, and otherwise nothing of it counts.
+
+    :param tier: None for one by hand outside any tier.
+    :param note: why it was taken by hand.
+    :param hold: keep it until somebody releases it.
+    :param stop: ends the backup when set.
+    :raises LeaseHeld: when another run is writing the same backup.
+    :raises LeaseLost: when another run took over in the middle.
+    """
+    started = now()
+    owner = Owner.of_this_process(run.run_id, run.try_number, run.url)
+    options = BackupOptions(
+        streams=source.logical.streams,
+        zstd_level=source.logical.zstd_level,
+        exclude=_excluded(source),
+        coverage=source.fingerprint.coverage,
+        fingerprint_workers=source.fingerprint.workers,
+    )
+    with workspace.catalog(store).begin(
+        system.system, source.name, KIND, tier=tier.name if tier else None, owner=owner, keyring=workspace.keyring()
+    ) as in_progress:
+        taken = back_up_database(workspace.server(source), in_progress, options, progress=progress, stop=stop)
+        return in_progress.commit(started_by=run.started_by, started_at=started, note=note, hold=hold, **taken.fields)
+
+
+def restore(
+    workspace: Workspace,
+    backup: CompleteBackup,
+    target: PostgresServer,
+    *,
+    store: str = PRIMARY,
+    database: str | None = None,
+    tables: Collection[str] = (),
+    run: RunInfo | None = None,  # noqa: ARG001 - a verb's shape
+    streams: int | None = None,
+    roles: bool = True,
+    progress: Progress = NO_PROGRESS,
+    stop: threading.Event | None = None,
+) -> RestoreReport:
+    """Restore a backup into a database that does not exist yet, or is empty.
+
+    :param target: the server, as a role that may make databases.
+    :param database: the name to restore to; None means the target's.
+    :param tables: only their rows are fetched (and all definitions); empty means everything.
+    :param streams: None means the policy's number, or 2 when the system has no policy any more.
+    :raises Refused: when the database exists and is not empty.
+    """
+    manifest = backup.manifest
+    return restore_database(
+        manifest, workspace.store(store), workspace.catalog(store).key(manifest, workspace.keyring()), target,
+        database=database or target.database,
+        tables=tables,
+        options=RestoreOptions(streams=streams or _streams(workspace, manifest), roles=roles),
+        progress=progress,
+        stop=stop,
+    )
+
+
+def restore_tables(
+    workspace: Workspace,
+    backup: CompleteBackup,
+    target: PostgresServer,
+    *,
+    tables: Collection[str],
+    schema: str,
+    store: str = PRIMARY,
+    progress: Progress = NO_PROGRESS,
+    stop: threading.Event | None = None,
+) -> TablesReport:
+    """Restore tables into a new schema of a live database, beside the originals, which are not touched.
+
+    :param schema: must not exist yet.
+    """
+    manifest = backup.manifest
+    return restore_tables_of(
+        manifest, workspace.store(store), workspace.catalog(store).key(manifest, workspace.keyring()), target,
+        tables=tables, schema=schema, progress=progress, stop=stop,
+    )
+
+
+def verify(
+    workspace: Workspace,
+    backup: CompleteBackup,
+    *,
+    store: str = PRIMARY,
+    run: RunInfo | None = None,
+    progress: Progress = NO_PROGRESS,
+    now: Clock = _now,
+) -> Proof:
+    """Read every stored part back and compare its SHA-512 with the manifest. Needs no key; leaves a proof.
+
+    :raises BackupCorrupt: naming the first damaged or missing part, after the failed proof was recorded.
+    """
+    manifest, began = backup.manifest, monotonic()
+    by = run.started_by if run else "by hand"
+    try:
+        for part in manifest.parts:
+            check_part(workspace.store(store), part, progress=progress)
+    except ManifestInvalid:
+        raise
+    except BackupCorrupt as error:
+        _record(workspace, manifest, store, Proof(
+            level=ProofLevel.STORED, ok=False, at=now(), by=by, store=store, detail=str(error), failures=(str(error),),
+            seconds=round(monotonic() - began, 3),
+        ))
+        raise
+    return _record(workspace, manifest, store, Proof(
+        level=ProofLevel.STORED, ok=True, at=now(), by=by, store=store,
+        detail=f"all {len(manifest.parts)} parts ({manifest.stored_size} bytes) have the SHA-512 that was written",
+        seconds=round(monotonic() - began, 3),
+    ))
+
+
+def compare(
+    workspace: Workspace,
+    backup: CompleteBackup,
+    target: PostgresServer,
+    *,
+    tables: Collection[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
+    store: str = PRIMARY,
+    run: RunInfo | None = None,
+    workers: int = 2,
+    stop: threading.Event | None = None,
+    evidence: str | None = None,
+    now: Clock = _now,
+) -> tuple[Comparison, Proof]:
+    """Fingerprint a restored copy and compare it with what its backup recorded. Leaves a proof, also a failed one.
+
+    :param tables: only these; the proof then says no more than that they were restored.
+    :param renamed: where tables were restored under other names: name in the backup to name in the copy.
+    :param store: whose copy of the backup was restored.
+    :raises NotIdentical: when the backup has no fingerprint at all.
+    """
+    manifest, began = backup.manifest, monotonic()
+    expected = manifest.fingerprint
+    if expected is None:
+        raise NotIdentical(
+            f"backup {manifest.name} was taken without a fingerprint, so nothing can be compared; take a new one"
+        )
+    chosen = None if tables is None else _with_partitions(tables, expected.tables, target)
+    names = renamed or {}
+    measured = measure_like(
+        expected, partial(target.connect), workers=workers, stop=stop,
+        tables=None if chosen is None else [names.get(name, name) for name in chosen],
+    )
+    comparison = compare_fingerprints(expected, measured, tables=chosen, renamed=renamed, sequences="at least")
+    whole = chosen is None and comparison.identical
+    proof = Proof(
+        level=ProofLevel.IDENTICAL if whole or (comparison.differences and chosen is None) else ProofLevel.RESTORED,
+        ok=comparison.equal_as_far_as_compared,
+        at=now(),
+        by=run.started_by if run else "by hand",
+        store=store,
+        detail=comparison.verdict,
+        failures=tuple(difference.message for difference in comparison.differences),
+        seconds=round(monotonic() - began, 3),
+        evidence=evidence,
+    )
+    return comparison, _record(workspace, manifest, store, proof)
+
+
+def validate(
+    workspace: Workspace,
+    backup: CompleteBackup,
+    target: PostgresServer,
+    *,
+    store: str = PRIMARY,
+    run: RunInfo | None = None,
+    now: Clock = _now,
+) -> list[Check]:
+    """Ask a restored copy the system's own questions. Leaves a proof, also a failed one."""
+    manifest, began = backup.manifest, monotonic()
+    source = workspace.system(manifest.system).source(manifest.source)
+    checks = ask(target, source.validation, source=source.name)
+    wrong = tuple(
+        f"{check.name}: found {check.found}, expected {check.expected}"
+        for check in checks
+        if check.outcome is not Outcome.PASSED
+    )
+    if checks:
+        _record(workspace, manifest, store, Proof(
+            level=ProofLevel.VALIDATED, ok=not wrong, at=now(), by=run.started_by if run else "by hand", store=store,
+            detail=f"{len(checks) - len(wrong)} of {len(checks)} questions answered as expected", failures=wrong,
+            seconds=round(monotonic() - began, 3),
+        ))
+    return checks
+
+
+def describe(source: PostgresSource) -> str:
+    """What the source is, in words."""
+    return f"PostgreSQL database {source.database}, dumped in {source.logical.streams} streams"
+
+
+def _excluded(source: PostgresSource) -> dict[str, str]:
+    return {entry.table: entry.why for entry in source.exclude}
+
+
+def _in_words(found: Readiness) -> str:
+    left_out = f"; left out: {', '.join(entry.what for entry in found.left_out)}" if found.left_out else ""
+    return f"role {found.role} can read all {found.tables} tables{left_out}"
+
+
+def _streams(workspace: Workspace, manifest: Manifest) -> int:
+    source = next(
+        (source for system in workspace.policies.systems.values() if system.system == manifest.system
+         for source in system.sources if source.name == manifest.source), None
+    )
+    return source.logical.streams if source else 2
+
+
+def _with_partitions(tables: Collection[str], known: Collection[str], target: PostgresServer) -> list[str]:
+    """The tables that a fingerprint has: partitioned ones as their leaves."""
+    result: list[str] = []
+    with target.connect() as connection:
+        for name in tables:
+            if name in known:
+                result.append(name)
+                continue
+            result += [row[0] for row in connection.execute(
+                "SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname)"
+                "  FROM pg_catalog.pg_partition_tree(pg_catalog.to_regclass(%s)) t"
+                "  JOIN pg_catalog.pg_class c ON c.oid = t.relid"
+                "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+                " WHERE t.isleaf AND c.relkind = 'r' ORDER BY 1", (name,))] or [name]
+    return result
+
+
+def _record(workspace: Workspace, manifest: Manifest, store: str, proof: Proof) -> Proof:
+    return workspace.catalog(store).append_proof(manifest, proof)
