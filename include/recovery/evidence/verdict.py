@@ -69,11 +69,11 @@ def _sources(report: Report) -> list[str]:
 def _source(source: SourceEvidence) -> list[str]:
     failures = []
     comparison = source.comparison
-    if comparison is not None and not comparison.identical:
+    if comparison is not None and comparison.differences:
         differences = comparison.differences
         named = "; ".join(difference.message for difference in differences[:3])
         more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
-        failures.append(f"{source.source}: backup {source.backup} is not identical: {named or 'no reason given'}{more}")
+        failures.append(f"{source.source}: backup {source.backup} is not identical: {named}{more}")
     elif source.required_level.rank > source.level.rank:
         failures.append(
             f"{source.source}: backup {source.backup} was proven {source.level.value} only, "

@@ -26,6 +26,11 @@ def safety_schema(at: datetime) -> str:
     return f"{TABLES_PREFIX}_{key_time(at).lower()}"
 
 
+def staging_schema(at: datetime) -> str:
+    """Where the tables of a backup are restored beside the live ones."""
+    return f"lifeboat_restored_{key_time(at).lower()}"
+
+
 def staging_database(database: str, at: datetime) -> str:
     """Where a backup is restored beside the live database before the two change places."""
     suffix = f"_restored_{key_time(at).lower()}"

@@ -1,0 +1,143 @@
+"""verify, compare: prove a backup, and leave the proof in its catalog."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from include.recovery.catalog.model import CompleteBackup
+from include.recovery.cli.desk import Desk, desk_of
+from include.recovery.cli.output import bar, say
+from include.recovery.cli.reading import SourceName, StoreName, System, Wish
+from include.recovery.errors import NotIdentical
+from include.recovery.evidence.words import plural, size
+from include.recovery.postgres.scratch import ScratchServer, version_needed
+from include.recovery.postgres.server import PostgresServer
+from include.recovery.sources import RunInfo, verbs
+
+
+def verify(
+    context: typer.Context,
+    *,
+    system: System,
+    wish: Wish = "newest",
+    source: SourceName = None,
+    store: StoreName = "primary",
+    restore: Annotated[
+        bool,
+        typer.Option("--restore", help="Also restore it on a scratch server and compare every row with its snapshot."),
+    ] = False,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the scratch server; it needs the size of the database.", file_okay=False),
+    ] = None,
+) -> None:
+    """Read every stored part of a backup and compare its SHA-512; with --restore, prove that it is the data."""
+    desk = desk_of(context)
+    backup = desk.pick(system, wish, store, source)
+    manifest = backup.manifest
+    with bar(f"reading {manifest.id}", manifest.stored_size) as progress:
+        verbs(manifest.kind).verify(
+            desk.workspace, backup, store=store, run=run_info(desk, "verify"), progress=progress
+        )
+    parts = plural(len(manifest.parts), "part")
+    say(f"{manifest.name} in store {store}: {parts}, {size(manifest.stored_size)}, SHA-512 as written", "green")
+    if restore:
+        with scratch_copy(desk, backup, store, scratch) as copy:
+            compare_with(desk, backup, copy, store=store)
+
+
+def compare(
+    context: typer.Context,
+    *,
+    system: System,
+    wish: Wish = "newest",
+    source: SourceName = None,
+    store: StoreName = "primary",
+    database: Annotated[
+        str | None,
+        typer.Option("--with", help="Name of the restored database to compare with; default: the live one."),
+    ] = None,
+    on: Annotated[str | None, typer.Option(help="Connection to the server it is on.")] = None,
+    tables: Annotated[str | None, typer.Option(help="Only these tables, separated by commas.")] = None,
+) -> None:
+    """Compare every row of a database with a backup, and say what differs by table and by how many rows."""
+    desk = desk_of(context)
+    backup = desk.pick(system, wish, store, source)
+    server = desk.target(system, backup.manifest.source, on)
+    copy = server.with_database(database or backup.manifest.database or server.database)
+    if database is None:
+        # The live database goes on changing: a difference there says nothing about the backup.
+        compare_with(desk, backup, copy, store=store, tables=split(tables), lasting=False)
+    else:
+        compare_with(desk, backup, copy, store=store, tables=split(tables))
+
+
+@contextmanager
+def scratch_copy(desk: Desk, backup: CompleteBackup, store: str, folder: Path | None) -> Iterator[PostgresServer]:
+    """A backup restored on a scratch server, which is gone afterwards, whatever happens."""
+    manifest = backup.manifest
+    with tempfile.TemporaryDirectory(prefix="lifeboat-verify-", dir=folder) as directory:
+        place = Path(directory) / "server"
+        scratch = ScratchServer.start(place, major=version_needed(manifest.server_version))
+        try:
+            copy = scratch.server(manifest.database or "restored")
+            restore_into(desk, backup, store, copy)
+            yield copy
+        finally:
+            scratch.stop()
+
+
+def restore_into(
+    desk: Desk, backup: CompleteBackup, store: str, target: PostgresServer, *, tables: tuple[str, ...] = ()
+) -> None:
+    """Restore into a database that does not exist yet or is empty; anything else is refused by the engine."""
+    manifest = backup.manifest
+    total = manifest.stored_size if not tables else None
+    with bar(f"restoring {manifest.id}", total) as progress:
+        verbs(manifest.kind).restore(
+            desk.workspace, backup, target, store=store, database=target.database, tables=tables,
+            run=run_info(desk, "restore"), progress=progress,
+        )  # fmt: skip
+
+
+def compare_with(
+    desk: Desk,
+    backup: CompleteBackup,
+    copy: PostgresServer,
+    *,
+    store: str,
+    tables: tuple[str, ...] = (),
+    lasting: bool = True,
+) -> None:
+    """Compare a copy with its backup's fingerprint.
+
+    :param store: whose copy of the backup was restored.
+    :param lasting: whether to leave the result as a proof in the catalog.
+    :raises NotIdentical: naming what differs.
+    """
+    manifest = backup.manifest
+    comparison, _ = verbs(manifest.kind).compare(
+        desk.workspace, backup, copy, tables=tables or None, store=store, run=run_info(desk, "compare"), record=lasting
+    )
+    for left in comparison.not_compared:
+        say(f"not compared: {left.object}: {left.why}", "yellow")
+    if comparison.differences:
+        named = "; ".join(difference.message for difference in comparison.differences)
+        raise NotIdentical(f"{copy.redacted} is not identical with backup {manifest.name}: {named}")
+    say(f"{copy.redacted}, compared with backup {manifest.name}: {comparison.verdict}", "green")
+
+
+def run_info(desk: Desk, what: str) -> RunInfo:
+    """What the records of this command say about who did it."""
+    return RunInfo(run_id=desk.run_id(what), try_number=1, started_by=f"{desk.person()} (lifeboat {what})", url=None)
+
+
+def split(names: str | None) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(name.strip() for name in (names or "").split(",") if name.strip())

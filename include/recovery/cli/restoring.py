@@ -1,0 +1,114 @@
+"""restore: into a new database or a new schema by default; over what is live only through the interlock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from include.recovery.catalog.model import CompleteBackup
+from include.recovery.cli import overwriting
+from include.recovery.cli.desk import Desk, desk_of
+from include.recovery.cli.output import bar, say
+from include.recovery.cli.proving import compare_with, restore_into, split
+from include.recovery.cli.reading import SourceName, StoreName, System, Wish
+from include.recovery.errors import Refused
+from include.recovery.evidence.words import moment, plural
+from include.recovery.postgres.facts import target_facts
+from include.recovery.postgres.server import PostgresServer
+from include.recovery.runbook.interlock import check_unoccupied
+from include.recovery.runbook.safeguard import staging_database, staging_schema
+from include.recovery.sources import verbs
+
+
+def restore(
+    context: typer.Context,
+    *,
+    system: System,
+    wish: Wish = "newest",
+    source: SourceName = None,
+    store: StoreName = "primary",
+    into: Annotated[
+        str | None,
+        typer.Option(help="Name of the new database, with --tables of the new schema; default: one with the time."),
+    ] = None,
+    tables: Annotated[
+        str | None,
+        typer.Option(help="Only these tables, separated by commas, such as public.users; only their parts are read."),
+    ] = None,
+    on: Annotated[str | None, typer.Option(help="Connection to another server to restore to.")] = None,
+    check: Annotated[
+        bool, typer.Option("--compare/--no-compare", help="Compare every restored row with the backup's snapshot.")
+    ] = True,
+    over_live: Annotated[
+        bool,
+        typer.Option("--over-live", help="Replace the live database, or rows of --tables; needs a signed approval."),
+    ] = False,
+    approve: Annotated[
+        str | None,
+        typer.Option(metavar="PERSON", help="Approve the plan as this person, after typing the database's name."),
+    ] = None,
+    run: Annotated[str | None, typer.Option(help="Go on with this run's plan, such as with a second approval.")] = None,
+    requester: Annotated[
+        str | None, typer.Option("--as", metavar="PERSON", help="Who asks for it; default: the system's user name.")
+    ] = None,
+) -> None:
+    """Restore a backup: beside the live database by default, over it only with --over-live and an approval."""
+    desk = desk_of(context)
+    names = split(tables)
+    if over_live:
+        if into or on:
+            raise typer.BadParameter("--over-live restores to the live database; leave --into and --on away")
+        overwriting.overwrite(
+            desk,
+            overwriting.Request(system, desk.source(system, source), store, wish, names, run, requester, approve),
+        )
+        return
+    if approve or run or requester:
+        raise typer.BadParameter("--approve, --run and --as belong to --over-live")
+    backup = desk.pick(system, wish, store, source)
+    aside = _Aside(desk, backup, store, desk.target(system, backup.manifest.source, on))
+    if names:
+        aside.tables(names, into)
+    else:
+        aside.database(into, check=check)
+
+
+@dataclass(frozen=True)
+class _Aside:
+    """A restore beside what is live."""
+
+    desk: Desk
+    backup: CompleteBackup
+    store: str
+    server: PostgresServer
+
+    def database(self, name: str | None, *, check: bool) -> None:
+        """The whole database under a new name."""
+        manifest = self.backup.manifest
+        now = self.desk.now()
+        target = self.server.with_database(name or staging_database(manifest.database or self.server.database, now))
+        check_unoccupied(target_facts(target, now=now))
+        restore_into(self.desk, self.backup, self.store, target)
+        say(f"backup {manifest.name} of {moment(manifest.snapshot_at)} is restored as {target.redacted}", "green")
+        if check and manifest.fingerprint is not None:
+            compare_with(self.desk, self.backup, target, store=self.store)
+
+    def tables(self, names: tuple[str, ...], schema: str | None) -> None:
+        """Some tables in a new schema of the database."""
+        manifest = self.backup.manifest
+        schema = schema or staging_schema(self.desk.now())
+        live = manifest.database or self.server.database
+        target = self.server.with_database(live)
+        facts = target_facts(target, now=self.desk.now())
+        if not facts.exists:
+            raise Refused(f"{facts} does not exist; restore the whole database, or make one with its types first")
+        with bar(f"restoring {plural(len(names), 'table')} of {manifest.id}", None) as progress:
+            report = verbs(manifest.kind).restore_tables(
+                self.desk.workspace, self.backup, target, tables=names, schema=schema, store=self.store, progress=progress
+            )
+        for table in report.tables:
+            say(f"{table.original} is restored as {table.copy}: {plural(table.rows, 'row')}", "green")
+        for left in report.left_out:
+            say(f"left away: {left}", "yellow")

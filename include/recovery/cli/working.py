@@ -1,0 +1,101 @@
+"""backup, prepare, sweep, reopen."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from include.recovery.cli.desk import desk_of
+from include.recovery.cli.output import bar, put_json, say
+from include.recovery.cli.proving import run_info
+from include.recovery.cli.reading import AsJson, SourceName, StoreName, System
+from include.recovery.evidence.words import duration, plural, size
+from include.recovery.policy.durations import parse_duration
+from include.recovery.postgres.prepare import prepare as prepare_database
+from include.recovery.postgres.server import PostgresServer
+from include.recovery.postgres.swap import release
+from include.recovery.sources import verbs
+
+
+def backup(
+    context: typer.Context,
+    *,
+    system: System,
+    source: SourceName = None,
+    tier: Annotated[str | None, typer.Option(help="Count it as a backup of this tier; default: by hand.")] = None,
+    note: Annotated[str | None, typer.Option(help="Why it was taken, such as 'before upgrade 2.4'.")] = None,
+    hold: Annotated[bool, typer.Option("--hold", help="Keep it until somebody lifts the hold.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Back a system's database up now, such as before an upgrade."""
+    desk = desk_of(context)
+    policy = desk.workspace.system(system)
+    chosen = desk.source(system, source)
+    with bar(f"backing up {chosen.database}", None, by_content=True) as progress:
+        manifest = verbs(chosen.kind).backup(
+            desk.workspace, policy, chosen, policy.tier(tier) if tier else None, run=run_info(desk, "backup"),
+            note=note, hold=hold, progress=progress,
+        )  # fmt: skip
+    if as_json:
+        put_json(manifest.summary().model_dump(mode="json"))
+    holds = f"{plural(manifest.tables, 'table')}, {size(manifest.source_size)} in {size(manifest.stored_size)}"
+    say(f"{manifest.name}: {holds}, {duration(manifest.finished_at - manifest.started_at)}", "green")
+    for left in manifest.left_out:
+        say(f"left out: {left.what}: {left.why}", "yellow")
+
+
+def sweep(
+    context: typer.Context,
+    *,
+    store: StoreName = "primary",
+    grace: Annotated[str, typer.Option(help="Leave alone what is younger than this, such as 24h.")] = "24h",
+) -> None:
+    """Remove what killed runs left behind. Finished backups are never touched."""
+    desk = desk_of(context)
+    try:
+        period = parse_duration(grace)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--grace") from None
+    catalog = desk.catalog(store)
+    removed = catalog.sweep(period, desk.now())
+    for prefix in removed:
+        say(f"removed {prefix}")
+    waiting = catalog.debris()
+    for prefix, debris in waiting.items():
+        say(f"{prefix} ({size(debris.size)}) is locked until {debris.locked_until or 'an unknown date'}", "yellow")
+    pieces = plural(len(removed), "piece")
+    say(f"store {store}: {pieces} of debris removed, {len(waiting)} waiting for the end of their lock", "green")
+
+
+def prepare(
+    context: typer.Context,
+    *,
+    system: System,
+    admin: Annotated[str, typer.Option(help="Connection of a superuser (or of a managed service's master user).")],
+    source: SourceName = None,
+) -> None:
+    """Make the least-privilege roles of a database: one that only reads, for backups, and one that restores."""
+    desk = desk_of(context)
+    chosen = desk.source(system, source)
+    server = PostgresServer.from_connection(desk.workspace.connections(admin), database=chosen.database)
+    backup_login = desk.workspace.connections(chosen.connections.backup)
+    restore_login = desk.workspace.connections(chosen.connections.restore)
+    prepared = prepare_database(
+        server,
+        backup_role=backup_login.login,
+        backup_password=backup_login.password,
+        restore_role=restore_login.login,
+        restore_password=restore_login.password,
+    )
+    say(f"{server.redacted}: {backup_login.login} reads for backups, {restore_login.login} restores", "green")
+    for note in prepared.notes:
+        say(note, "yellow")
+
+
+def reopen(context: typer.Context, system: System, source: SourceName = None) -> None:
+    """Let the application into a database again that a recovery has isolated and then given up."""
+    desk = desk_of(context)
+    server = desk.workspace.server(desk.source(system, source), "restore")
+    release(server)
+    say(f"{server.redacted} takes connections again", "green")
