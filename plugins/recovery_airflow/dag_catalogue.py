@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -66,7 +66,8 @@ def section(dag: DAG) -> Iterator[str]:
     yield ""
     yield "| task | does | after |"
     yield "|---|---|---|"
-    for task in dag.topological_sort():
+    tasks: list[Any] = list(dag.topological_sort())  # type: ignore[no-untyped-call]
+    for task in tasks:
         after = ", ".join(f"`{name}`" for name in sorted(nearest(dag, task.task_id))) or "the start"
         yield f"| `{task.task_id}` | {story(task)} | {after} |"
 

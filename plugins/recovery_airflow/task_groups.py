@@ -58,7 +58,10 @@ def back_up_sources(system: ProtectedSystem, tier: Tier) -> list[PgDumpOperator]
     with TaskGroup("verify"):
         for dump in dumps:
             StoredPartsCheckOperator(
-                task_id=f"reread__{dump.source}", system=system.system, source=dump.source, backup=dump.output["backup"]
+                task_id=f"reread__{dump.source}",
+                system=system.system,
+                source=dump.source,
+                backup=dump.returns("backup"),
             )
     return dumps
 
@@ -105,7 +108,7 @@ def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:
     with TaskGroup("scratch"):
         start = ScratchServerStartOperator(
             task_id="start",
-            versions=[pick.output["server_version"] for pick in picks.values()],
+            versions=[pick.returns("server_version") for pick in picks.values()],
             **evidence,
             **ON_SCRATCH,
         )
@@ -116,7 +119,7 @@ def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:
             source: PgRestoreOperator(
                 task_id=f"load__{source}",
                 source=source,
-                backup=pick.output["backup"],
+                backup=pick.returns("backup"),
                 store=drill.store,
                 **evidence,
                 **ON_SCRATCH,
@@ -125,7 +128,7 @@ def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:
         }
     with TaskGroup("verify"):
         for source, restore in restores.items():
-            of_this = {"source": source, "backup": picks[source].output["backup"], "store": drill.store, **evidence}
+            of_this = {"source": source, "backup": picks[source].returns("backup"), "store": drill.store, **evidence}
             compare = ChecksumCompareOperator(task_id=f"compare__{source}", **of_this, **ON_SCRATCH)
             validate = ValidationQueriesOperator(task_id=f"query__{source}", **of_this, **ON_SCRATCH)
             chain(restore, compare, validate, report)

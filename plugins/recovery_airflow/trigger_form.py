@@ -64,7 +64,9 @@ def drill_form(recovery_point: str) -> dict[str, Param]:
 
 def runbook_form(system: ProtectedSystem) -> dict[str, Param]:
     """For the runbook of one system."""
-    scenarios = {name: f"{SCENARIOS[name]} (RTO {policy.in_words()})" for name, policy in system.scenarios.items()}
+    scenarios: dict[str, str] = {
+        name: f"{SCENARIOS[name]} (RTO {policy.in_words()})" for name, policy in system.scenarios.items()
+    }
     return {
         Field.SCENARIO: scenario_field(scenarios, help_of={n: p.help for n, p in system.scenarios.items()}),
         Field.MODE: mode_field(),

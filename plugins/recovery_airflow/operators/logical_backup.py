@@ -97,6 +97,6 @@ class AnnounceBackupsOperator(StepOperator):
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         asset = backups_of(self.system)
-        new = [{key: made[key] for key in ("source", "kind", "backup")} for made in self.backups]
+        new: Any = [{key: made[key] for key in ("source", "kind", "backup")} for made in self.backups]
         context["outlet_events"][asset].extra = {"backups": new, "at": datetime.now(UTC).isoformat()}
         return {"sentence": f"announced {', '.join(made['backup'] for made in new)} to replication"}

@@ -194,7 +194,7 @@ class RunbookReportOperator(ReportOperator):
                     began=run.started_at,
                 )
             )  # fmt: skip
-        scenario = system.scenarios[self.scenario]  # type: ignore[index]
+        scenario = system.scenario(self.scenario)
         phases = folder.timeline()
         approvals = tuple(
             Approver(

@@ -81,7 +81,7 @@ class RunRecoveryOperator(TriggerDagRunOperator):
         self.defer(
             trigger=DagStateTrigger(
                 dag_id=self.trigger_dag_id,
-                states=[DagRunState.SUCCESS, DagRunState.FAILED],
+                states=[DagRunState.SUCCESS, DagRunState.FAILED],  # type: ignore[list-item]
                 run_ids=[run_id],
                 poll_interval=POLL_SECONDS,
             ),

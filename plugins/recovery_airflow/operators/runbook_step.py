@@ -114,7 +114,7 @@ class PlannedStepOperator(StepOperator):
     def approval_facts(self, plan: RecoveryPlan, run: RunFacts) -> dict[str, Any]:
         """What both checks want to know about approvals, as policy and store say it now."""
         system = self.workspace.system(self.system)
-        rule = system.scenarios[plan.scenario].approval
+        rule = system.scenario(plan.scenario).approval
         return {
             "requester": run.requester,
             "people_needed": rule.people,

@@ -46,9 +46,7 @@ class DeclareOperator(StepOperator):
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         system = self.workspace.system(self.system)
-        if self.scenario not in system.scenarios:
-            known = ", ".join(system.scenarios)
-            raise PolicyError([f"{self.system}: scenario {self.scenario!r} is not in the policy; allowed are {known}"])
+        scenario = system.scenario(self.scenario)
         if self.scenario == "table_corruption" and not context["params"][Field.TABLES]:
             raise PolicyError(
                 [f"{self.system}: table corruption needs the names of the tables; trigger again with one per line"]
@@ -61,7 +59,7 @@ class DeclareOperator(StepOperator):
                 system=system.title,
                 title=title,
                 summary=said or "",
-                facts={"Started by": run.started_by, "RTO": system.scenarios[self.scenario].in_words()},
+                facts={"Started by": run.started_by, "RTO": scenario.in_words()},
                 url=run.url,
             ),
             self.log,

@@ -65,6 +65,7 @@ class SwapInOperator(StagingStepOperator):
         if planned.tables:
             facts = self.facts(plan, planned, run)
             clearance = self.require_clearance(plan, run, facts, baseline=facts)
+            kept_as: str | None = planned.safety_copy
             replace_tables(
                 live,
                 staging,
@@ -75,20 +76,22 @@ class SwapInOperator(StagingStepOperator):
             drop_staging(staging)
         else:
             self.require_approval(plan, run)
-            isolate(live)  # an earlier try that failed has opened it again
+            if self.facts(plan, planned, run).exists:
+                isolate(live)  # an earlier try that failed has opened it again
             facts = self.facts(plan, planned, run)
             clearance = self.require_clearance(plan, run, facts, baseline=self.baseline(plan, run))
-            swap_database(live, live=live.database, restored=staging.database, keep_as=planned.safety_copy)
+            done = swap_database(live, live=live.database, restored=staging.database, keep_as=planned.safety_copy)
+            kept_as = done.kept_as
         self.log.info("%s", clearance)
-        folder.mark(self.marker("swapped", plan, run), now(), {"safety_copy": planned.safety_copy})
+        folder.mark(self.marker("swapped", plan, run), now(), {"safety_copy": kept_as})
         key = keep(
             self, context, run,
-            SwapResult(source=self.source, seconds=self.seconds, safety_copy=planned.safety_copy, at=now()),
+            SwapResult(source=self.source, seconds=self.seconds, safety_copy=kept_as, at=now()),
         )  # fmt: skip
         what = listed(planned.tables) if planned.tables else live.database
         return {
             "evidence": key,
-            "sentence": f"{what} restored from {planned.backup}; what was there is kept as {planned.safety_copy}",
+            "sentence": f"{what} restored from {planned.backup}; what was there is kept as {kept_as or 'nothing'}",
         }
 
     def baseline(self, plan: RecoveryPlan, run: RunFacts) -> TargetFacts | None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow.sdk import BaseOperator
 
@@ -112,6 +112,10 @@ class StepOperator(BaseOperator):
         self.log.info("%s: %s", self.task_id, sentence)
         self.leave(run, Outcome.PASSED, sentence)
         return result
+
+    def returns(self, name: str) -> Any:
+        """A reference to one of the values that ``perform`` will return, for the steps behind."""
+        return cast("Any", self.output)[name]
 
     def perform(self, run: RunFacts, context: Context) -> Any:
         """The step itself.

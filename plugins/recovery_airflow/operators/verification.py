@@ -9,7 +9,7 @@ from include.recovery.errors import NotIdentical
 from include.recovery.evidence.model import Outcome
 from include.recovery.evidence.words import plural
 from include.recovery.sources import verbs
-from recovery_airflow.operators.step import RunFacts, StepOperator
+from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress
 from recovery_airflow.results import CompareResult, ValidationResult, keep
 from recovery_airflow.scratch import attach
 
@@ -44,7 +44,9 @@ class StoredPartsCheckOperator(BackupStepOperator):
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         source = self.workspace.system(self.system).source(self.source)
         backup = self.workspace.catalog(self.store).backup(self.system, self.source, source.kind, self.backup)
-        proof = verbs(source.kind).verify(self.workspace, backup, store=self.store)
+        proof = verbs(source.kind).verify(
+            self.workspace, backup, store=self.store, run=run.info, progress=TaskProgress(self.log)
+        )
         return {"sentence": proof.detail}
 
 
@@ -87,14 +89,13 @@ def compare_copy(
     """
     manifest = backup.manifest
     comparison, proof = verbs(manifest.kind).compare(
-        step.workspace, backup, copy, tables=tuple(tables) or None, run=run.info
+        step.workspace, backup, copy, tables=tuple(tables) or None, store=backup.store, run=run.info, stop=step.stop
     )
     result = CompareResult(source=manifest.source, seconds=step.seconds, comparison=comparison)
     key = keep(step, context, run, result)
-    if not comparison.identical:
+    if not comparison.equal_as_far_as_compared:
         raise NotIdentical(f"{manifest.system}/{manifest.source}: {proof.detail}: {'; '.join(proof.failures)}")
-    counted = f"{plural(comparison.compared_rows, 'row')} in {plural(comparison.compared_tables, 'table')}"
-    return {"evidence": key, "sentence": f"identical: {counted}"}
+    return {"evidence": key, "sentence": comparison.verdict}
 
 
 def question_copy(
@@ -106,7 +107,7 @@ def question_copy(
     """
     manifest = backup.manifest
     source = step.workspace.system(manifest.system).source(manifest.source)
-    checks = verbs(manifest.kind).validate(step.workspace, backup, copy, run=run.info)
+    checks = verbs(manifest.kind).validate(step.workspace, backup, copy, store=backup.store, run=run.info)
     key = keep(step, context, run, ValidationResult(source=source.name, seconds=step.seconds, checks=tuple(checks)))
     wrong = [
         f"{check.name}: found {check.found}, expected {check.expected}"
