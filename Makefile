@@ -7,7 +7,7 @@
 
 RUN := ./include/lab/setup.sh run
 # For what writes into this tree: the same Python, as the user who called make.
-HERE := ./include/lab/setup.sh here
+HERE := PYTHONPATH="$(CURDIR):$(CURDIR)/plugins" ./include/lab/setup.sh here
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -40,5 +40,6 @@ format: ## Sort imports and lay out the code.
 	@$(HERE) ruff check --select I --fix --quiet .
 	@$(HERE) ruff format .
 
-requirements: ## Pin the whole closure of pyproject.toml again.
-	@$(HERE) uv pip compile pyproject.toml --extra dev --quiet --output-file requirements.txt --custom-compile-command "make requirements"
+requirements: ## Pin the whole closure of pyproject.toml again, with hashes.
+	@$(HERE) sh -c '"$$LIFEBOAT_HOME/uv/bin/uv" pip compile --quiet --extra dev --python-version 3.11 --generate-hashes \
+		--custom-compile-command "make requirements" --output-file requirements.txt pyproject.toml'
