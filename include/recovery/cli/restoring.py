@@ -106,8 +106,9 @@ class _Aside:
             raise Refused(f"{facts} does not exist; restore the whole database, or make one with its types first")
         with bar(f"restoring {plural(len(names), 'table')} of {manifest.id}", None) as progress:
             report = verbs(manifest.kind).restore_tables(
-                self.desk.workspace, self.backup, target, tables=names, schema=schema, store=self.store, progress=progress
-            )
+                self.desk.workspace, self.backup, target, tables=names, schema=schema, store=self.store,
+                progress=progress,
+            )  # fmt: skip
         for table in report.tables:
             say(f"{table.original} is restored as {table.copy}: {plural(table.rows, 'row')}", "green")
         for left in report.left_out:
