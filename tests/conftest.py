@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.fixtures.airflow_home",
     "tests.fixtures.shared",
     "tests.fixtures.servers",
+    "tests.fixtures.airflow_server",
     "tests.fixtures.demands_plugin",
 ]
 
