@@ -42,8 +42,8 @@ class CopyText:
                 at = self._buffer.find(b"COPY ", at + 1)
             if self._ended:
                 return None
-            # What is kept begins at a line's start, or holds the candidate that needs more bytes.
-            keep_from = self._buffer.rfind(b"\n", 0, at if at > 0 else None) + 1 if self._buffer else 0
+            # Keep the candidate that needs more bytes, with what is before it; else the line that is not complete.
+            keep_from = max(at - 1, 0) if at >= 0 else self._buffer.rfind(b"\n") + 1
             self._buffer = self._buffer[keep_from:]
             self._fill()
 

@@ -1,4 +1,4 @@
-"""What the tests of the engine share: a store and a key of their own, backups in one line, a database with everything."""
+"""What the tests of the engine share: a store and a key, backups in one line, a database with everything in it."""
 
 from __future__ import annotations
 
