@@ -25,7 +25,7 @@ from __future__ import annotations
 from airflow.sdk import DAG
 
 from include.recovery.policy.models import ProtectedSystem, Tier
-from recovery_airflow.dag_defaults import BEGINNING, DEFAULT_ARGS, Tag, page, policies, schedule_of, tags, wanted
+from recovery_airflow.dag_defaults import DEFAULT_ARGS, Tag, page, policies, schedule_of, tags, wanted
 from recovery_airflow.task_groups import announce_backups, back_up_sources
 from recovery_airflow.trigger_form import backup_form
 
@@ -46,7 +46,6 @@ def backup_dag(system: ProtectedSystem, tier: Tier) -> DAG:
             ],
         ),
         schedule=schedule_of(tier.cron, system),
-        start_date=BEGINNING,
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,

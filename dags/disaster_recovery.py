@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG
 
-from recovery_airflow.dag_defaults import BEGINNING, DEFAULT_ARGS, Tag, page, policies, tags, wanted
+from recovery_airflow.dag_defaults import DEFAULT_ARGS, Tag, page, policies, tags, wanted
 from recovery_airflow.task_groups import recover_by_priority
 from recovery_airflow.trigger_form import button_form
 
@@ -39,7 +39,6 @@ if wanted("disaster_recovery") and _systems:
             ],
         ),
         schedule=None,
-        start_date=BEGINNING,
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,

@@ -34,7 +34,7 @@ from __future__ import annotations
 from airflow.sdk import DAG
 
 from include.recovery.policy.models import ProtectedSystem
-from recovery_airflow.dag_defaults import BEGINNING, DEFAULT_ARGS, Tag, page, policies, tags, wanted
+from recovery_airflow.dag_defaults import DEFAULT_ARGS, Tag, page, policies, tags, wanted
 from recovery_airflow.runbook_graph import runbook
 from recovery_airflow.trigger_form import runbook_form
 
@@ -56,7 +56,6 @@ def runbook_dag(system: ProtectedSystem) -> DAG:
             ],
         ),
         schedule=None,
-        start_date=BEGINNING,
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,

@@ -24,7 +24,7 @@ from __future__ import annotations
 from airflow.sdk import DAG
 
 from include.recovery.policy.models import Drill, ProtectedSystem
-from recovery_airflow.dag_defaults import BEGINNING, DEFAULT_ARGS, Tag, page, policies, schedule_of, tags, wanted
+from recovery_airflow.dag_defaults import DEFAULT_ARGS, Tag, page, policies, schedule_of, tags, wanted
 from recovery_airflow.task_groups import drill_sources
 from recovery_airflow.trigger_form import drill_form
 
@@ -44,7 +44,6 @@ def drill_dag(system: ProtectedSystem, cadence: str, drill: Drill) -> DAG:
             ],
         ),
         schedule=schedule_of(drill.cron, system),
-        start_date=BEGINNING,
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,

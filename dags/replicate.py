@@ -24,7 +24,6 @@ from airflow.sdk import DAG
 
 from include.recovery.policy.models import ProtectedSystem
 from recovery_airflow.dag_defaults import (
-    BEGINNING,
     DEFAULT_ARGS,
     Tag,
     backups_of,
@@ -44,7 +43,6 @@ def replicate_dag(system: ProtectedSystem) -> DAG:
         dag_display_name=f"Replicate {system.system}",
         doc_md=page(__doc__, [("System", system.title), ("Copies to", ", ".join(stores) or "no other store")]),
         schedule=[backups_of(system.system)],
-        start_date=BEGINNING,
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,

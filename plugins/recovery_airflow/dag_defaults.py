@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from airflow.sdk import (
     Asset,
@@ -72,7 +71,8 @@ DEFAULT_ARGS = {
 SCRATCH_QUEUE = os.environ.get("LIFEBOAT_SCRATCH_QUEUE") or None
 """Where scratch servers live: with several workers, a queue that one worker listens to. None: the default queue."""
 
-BEGINNING = datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC"))
+FIRST_RUN = timedelta(minutes=5)
+"""A DAG that Airflow sees for the first time runs the time that has just passed, no older one."""
 
 
 def policies() -> PolicySet:
@@ -86,8 +86,11 @@ def wanted(dag_id: str) -> bool:
 
 
 def schedule_of(cron: str, system: ProtectedSystem) -> CronTriggerTimetable:
-    """A policy's cron line, read in the system's own time zone (so 02:00 stays 02:00 in summer)."""
-    return CronTriggerTimetable(cron, timezone=system.time_zone)
+    """A policy's cron line, read in the system's own time zone (so 02:00 stays 02:00 in summer).
+
+    DAGs have no start date: with one, a new installation would begin with all backups and drills at once.
+    """
+    return CronTriggerTimetable(cron, timezone=system.time_zone, run_immediately=FIRST_RUN)
 
 
 def backups_of(system: str) -> Asset:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.recovery.evidence.words import moment, size
+from include.recovery.policy.last_valid import remember_policies
 from include.recovery.sources import verbs
 from recovery_airflow.dag_defaults import backups_of
 from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress, truth
@@ -84,7 +85,7 @@ class PgDumpOperator(StepOperator):
 
 
 class AnnounceBackupsOperator(StepOperator):
-    """Tells replication which backups are new, through the system's asset.
+    """Tells replication which backups are new, through the system's asset, and keeps the valid policy beside them.
 
     :param backups: what the tasks of ``PgDumpOperator`` returned.
     """
@@ -96,6 +97,8 @@ class AnnounceBackupsOperator(StepOperator):
         self.backups = backups
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        system = self.workspace.system(self.system)
+        remember_policies(self.workspace.store("primary"), self.workspace.policies, [system.system])
         asset = backups_of(self.system)
         new: Any = [{key: made[key] for key in ("source", "kind", "backup")} for made in self.backups]
         context["outlet_events"][asset].extra = {"backups": new, "at": datetime.now(UTC).isoformat()}

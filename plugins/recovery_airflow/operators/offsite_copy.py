@@ -18,6 +18,9 @@ class FindMissingCopiesOperator(StepOperator):
     What was announced through the asset comes first; the catalogs have the last word, since announcements may be lost.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(multiple_outputs=False, **kwargs)
+
     def perform(self, run: RunFacts, context: Context) -> list[dict[str, str]]:
         announced = announced_backups(context)
         missing = missing_copies(self.workspace.system(self.system), self.workspace.catalog)

@@ -88,6 +88,7 @@ class StepOperator(BaseOperator):
     folder_kind: EvidenceFolder = "incidents"
 
     def __init__(self, *, system: str, evidence: EvidenceFolder | None = None, **kwargs: Any) -> None:
+        kwargs.setdefault("multiple_outputs", True)  # so that `returns` can refer to single values
         super().__init__(**kwargs)
         self.system = system
         self.evidence = evidence
