@@ -273,15 +273,16 @@ class Catalog:
 
         return self._index.update(change)
 
-    def sweep(self, grace: timedelta, now: datetime | None = None) -> list[str]:
+    def sweep(self, grace: timedelta, now: datetime | None = None, *, system: str | None = None) -> list[str]:
         """Remove debris older than a grace period; mark what object lock keeps; bring the index up to date.
 
+        :param system: sweep only this system's.
         :return: prefixes of what was removed.
         """
-        now = now or self._now()
-        outcome = sweep(self.store, grace, now)
+        prefix = "" if system is None else f"{system}/"
+        outcome = sweep(self.store, grace, now or self._now(), prefix=prefix)
         self.rebuild_index()
-        self._index.update(lambda index: index.with_debris(outcome.waiting))
+        self._index.update(lambda index: index.with_debris(prefix, outcome.waiting))
         return outcome.removed
 
     # -- inside

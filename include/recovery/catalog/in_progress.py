@@ -9,6 +9,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
+from include.recovery.catalog.layout import MANIFEST
 from include.recovery.catalog.lease import Lease
 from include.recovery.catalog.model import KeyRecord, Manifest, Part, PartRole
 from include.recovery.errors import LifeboatError, PartMissing
@@ -128,8 +129,10 @@ class BackupInProgress:
         if self._ended:
             return
         try:
-            # Uploads clean up after themselves; here are the parts that were complete already.
-            for version in list(self.store.versions(self.prefix)):
+            # Uploads clean up after themselves; here are the parts that were complete already. Should there be a
+            # manifest (its own write failed half-way), it goes first: nothing may look like a backup meanwhile.
+            versions = sorted(self.store.versions(self.prefix), key=lambda version: not version.key.endswith(MANIFEST))
+            for version in versions:
                 self.store.delete(version.key, version.id)
         except LifeboatError as error:
             _log.warning("backup %s: the sweep will remove what is left: %s", self.prefix, error)

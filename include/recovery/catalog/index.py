@@ -41,7 +41,7 @@ class Entry(Record):
 
     def with_proofs(self, proofs: tuple[Proof, ...]) -> Entry:
         """The row with more proofs; those it has already are not doubled."""
-        known = dict.fromkeys((*self.proofs, *(_shortened(proof) for proof in proofs)))
+        known = dict.fromkeys((*self.proofs, *(_shortened(proof, self.manifest_sha512) for proof in proofs)))
         ordered = sorted(known, key=lambda proof: (proof.at, proof.model_dump_json()))
         return self.model_copy(update={"proofs": tuple(ordered)})
 
@@ -95,9 +95,10 @@ class Index(Record):
             debris={**other.debris, **self.debris},
         )
 
-    def with_debris(self, debris: Mapping[str, Debris]) -> Index:
-        """The index with exactly this debris."""
-        return self.model_copy(update={"debris": dict(debris)})
+    def with_debris(self, below: str, debris: Mapping[str, Debris]) -> Index:
+        """The index with exactly this debris below a prefix."""
+        elsewhere = {prefix: mark for prefix, mark in self.debris.items() if not prefix.startswith(below)}
+        return self.model_copy(update={"debris": {**elsewhere, **debris}})
 
 
 Rebuild = Callable[[], Index]
@@ -176,8 +177,10 @@ def _unpacked(data: bytes) -> Index | None:
         return None
 
 
-def _shortened(proof: Proof) -> Proof:
-    if len(proof.failures) <= _FAILURES_KEPT:
-        return proof
-    left_out = len(proof.failures) - _FAILURES_KEPT
-    return proof.model_copy(update={"failures": (*proof.failures[:_FAILURES_KEPT], f"and {left_out} more")})
+def _shortened(proof: Proof, manifest_sha512: str) -> Proof:
+    """What a row needs of a proof: no long lists, and no digest that the row has anyway."""
+    failures = proof.failures
+    if len(failures) > _FAILURES_KEPT + 1:
+        failures = (*failures[:_FAILURES_KEPT], f"and {len(failures) - _FAILURES_KEPT} more")
+    digest = None if proof.manifest_sha512 == manifest_sha512 else proof.manifest_sha512
+    return proof.model_copy(update={"failures": failures, "manifest_sha512": digest})

@@ -118,7 +118,7 @@ class Lease:
         try:
             claims.write(fence, claim.model_dump_json().encode())
         except PreconditionFailed:
-            raise LeaseHeld(_held(prefix, "another run took it at the same moment")) from None
+            raise LeaseHeld(_held(prefix, "by a run that began at the same moment")) from None
         lease = cls(store, prefix, fence, claim, now)
         lease._beat()
         lease._thread.start()
@@ -188,7 +188,7 @@ class Lease:
                     return
 
     def _name(self) -> str:
-        return f"the lease on {self._prefix.rstrip('/')}"
+        return f"the lease on backup {_what(self._prefix)}"
 
 
 def live_claims(store: ObjectStore, prefix: str, now: datetime) -> Iterator[Claim]:
@@ -212,14 +212,20 @@ def _refuse_if_held(
     is_later_try = claim.owner.run_id == owner.run_id and claim.owner.try_number < owner.try_number
     if is_later_try or not _is_live(store, prefix, newest.number, claim, now):
         return
-    raise LeaseHeld(_held(prefix, f"held since {claim.since:%Y-%m-%d %H:%M:%S %Z} by {claim.owner}"))
+    raise LeaseHeld(_held(prefix, f"since {claim.since:%Y-%m-%d %H:%M:%S %Z} by {claim.owner}"))
 
 
 def _held(prefix: str, by_whom: str) -> str:
     return (
-        f"{prefix.rstrip('/')} is being written already: {by_whom}; wait until that run has ended, "
-        "or end it: a dead run's lease expires by itself"
+        f"backup {_what(prefix)} is being written already, {by_whom}; wait until that run has ended, or end it: "
+        "a dead run's lease expires by itself"
     )
+
+
+def _what(prefix: str) -> str:
+    """``labdojo/main-db/postgres/leases/hourly/`` as people say it."""
+    place, _, tier = prefix.rstrip("/").partition("/leases/")
+    return f"{place} ({tier})" if tier else place
 
 
 def _claim(claims: Numbered, slot: Slot) -> Claim | None:

@@ -28,30 +28,32 @@ class Swept:
     waiting: dict[str, Debris] = field(default_factory=dict)
 
 
-def sweep(store: ObjectStore, grace: timedelta, now: datetime) -> Swept:
+def sweep(store: ObjectStore, grace: timedelta, now: datetime, *, prefix: str = "") -> Swept:
     """Remove debris.
 
     Debris is a backup's prefix without any version of a manifest, hidden or not, to which nothing was added for the
     grace period, and which no live lease names. Finished backups lose only uploads that were never finished.
+
+    :param prefix: sweep only below it, such as one system's backups.
     """
     swept = Swept()
     live: dict[str, set[str]] = {}
 
-    def is_live(prefix: str) -> bool:
-        place = "/".join(prefix.split("/")[:3]) + "/"
+    def is_live(backup: str) -> bool:
+        place = "/".join(backup.split("/")[:3]) + "/"
         if place not in live:
             live[place] = {claim.writing for claim in live_claims(store, f"{place}leases/", now)}
-        return prefix in live[place]
+        return backup in live[place]
 
-    for found in scan(store):
+    for found in scan(store, prefix):
         if found.manifest is None and now - found.newest > grace and not is_live(found.prefix):
             _remove(store, found, now, swept)
-    for upload in list(store.unfinished("")):
-        prefix = backup_prefix_of(upload.key) or upload.key
-        if now - upload.started > grace and not is_live(prefix):
+    for upload in list(store.unfinished(prefix)):
+        backup = backup_prefix_of(upload.key) or upload.key
+        if now - upload.started > grace and not is_live(backup):
             store.abandon(upload)
-            if prefix not in swept.removed:
-                swept.removed.append(prefix)
+            if backup not in swept.removed:
+                swept.removed.append(backup)
     return swept
 
 

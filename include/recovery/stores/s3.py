@@ -116,15 +116,25 @@ class S3Store:
         if not if_absent:
             with self._answers(key):
                 return self.client.put_object(Bucket=self._bucket, Key=key, Body=data)["ETag"].strip('"')
-        self._refuse_if_written(key)
-        with self._answers(key):
-            answer = self.client.put_object(Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*")
+        if first_version(self, key) is not None:
+            raise self._written(key)
+        mine = None
+        try:
+            with self._answers(key):
+                answer = self.client.put_object(Bucket=self._bucket, Key=key, Body=data, IfNoneMatch="*")
+            mine = answer.get("VersionId", "null")
+        except PreconditionFailed:
+            pass
         first = first_version(self, key)
-        mine = answer.get("VersionId", "null")
-        if first is not None and first.id != mine:
-            self._take_back(key, mine)
-            raise PreconditionFailed(f"{self._where(key)} was written by another run at the same moment; it was first")
-        return answer["ETag"].strip('"')
+        if first is None:
+            raise StoreUnavailable(f"{self._where(key)} was written and is gone again; try again")
+        if first.id != mine:
+            if mine is not None:
+                self._take_back(key, mine)
+            # When the answer to our first attempt got lost, boto3 tries again and comes second to itself.
+            if self.get(key, first.id)[0] != data:
+                raise self._written(key)
+        return first.etag
 
     def get(self, key: str, version: str | None = None) -> tuple[bytes, str]:
         """An object's content and ETag."""
@@ -253,12 +263,8 @@ class S3Store:
             ),
         )
 
-    def _refuse_if_written(self, key: str) -> None:
-        try:
-            self.head(key)
-        except ObjectMissing:
-            return
-        raise PreconditionFailed(f"{self._where(key)} exists already and is written only once")
+    def _written(self, key: str) -> PreconditionFailed:
+        return PreconditionFailed(f"{self._where(key)} exists already and is written only once")
 
     def _take_back(self, key: str, version: str) -> None:
         try:
@@ -303,7 +309,7 @@ class S3Store:
         if code in _MISSING:
             return ObjectMissing(f"{self._where(key)} does not exist")
         if code in _LOST_RACE or status == 412:
-            return PreconditionFailed(f"{self._where(key)} exists already and is written only once")
+            return self._written(key)
         if code == "NoSuchBucket":
             return StoreError(f"store {self._name}: bucket {self._bucket} does not exist at {self._address}; create it")
         if status >= 500 or status == 429 or code in _BUSY:
