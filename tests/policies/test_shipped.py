@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from include.recovery.policy.files import PolicySet, load_folder
 from include.recovery.policy.generate import SHIPPED, documents
@@ -35,6 +38,16 @@ def test_every_file_names_its_schema_for_editors(path: Path) -> None:
     first = path.read_text(encoding="utf-8").splitlines()[0]
     schema = "platform" if path.stem == "platform" else "policy"
     assert first == f"# yaml-language-server: $schema={schema}.schema.json"
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.name)
+def test_an_editor_that_checks_the_schema_finds_nothing_wrong(path: Path) -> None:
+    schema = json.loads((SHIPPED / f"{'platform' if path.stem == 'platform' else 'policy'}.schema.json").read_text())
+    document = json.loads(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")), default=str))
+
+    jsonschema.validate(document, schema, cls=jsonschema.Draft202012Validator)
+    with pytest.raises(jsonschema.ValidationError, match="'tires' was unexpected"):
+        jsonschema.validate({**document, "tires": []}, schema, cls=jsonschema.Draft202012Validator)
 
 
 def test_every_system_is_drilled_weekly_and_kept_in_two_sites(policies: PolicySet) -> None:

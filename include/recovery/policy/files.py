@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,7 @@ from include.recovery.errors import PolicyError
 from include.recovery.policy.base import PolicyModel
 from include.recovery.policy.models import Platform, ProtectedSystem
 from include.recovery.policy.rules import Broken, broken_between, broken_rules, broken_with_platform, platform_rules
-from include.recovery.policy.sentences import sentence
+from include.recovery.policy.sentences import dotted, sentence
 from include.recovery.policy.yaml_source import BrokenYaml, Document, read_yaml
 from include.recovery.policy.yaml_source import Path as DocumentPath
 
@@ -209,7 +209,7 @@ def _validated(model: type[Model], value: Any) -> tuple[Model | None, list[Broke
     try:
         return model.model_validate(value), []
     except ValidationError as error:
-        details = [detail for detail in error.errors() if not _follows_from_others(detail)]
+        details = _independent(error.errors())
         problems = _merged([sentence(model, detail) for detail in details])
         if all(detail["type"] == "extra_forbidden" for detail in details):
             without = _without(value, [path for path, _ in problems])
@@ -217,9 +217,14 @@ def _validated(model: type[Model], value: Any) -> tuple[Model | None, list[Broke
         return None, problems
 
 
-def _follows_from_others(detail: ErrorDetails) -> bool:
-    """Whether pydantic calls a list too short only because it did not count the items that are wrong."""
-    return detail["type"] == "too_short" and bool(detail["input"])
+def _independent(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Errors without those that say a list is too short only because some of its items are wrong."""
+
+    def about_items(detail: ErrorDetails) -> bool:
+        depth = len(detail["loc"])
+        return any(len(other["loc"]) > depth and other["loc"][:depth] == detail["loc"] for other in details)
+
+    return [detail for detail in details if detail["type"] != "too_short" or not about_items(detail)]
 
 
 def _merged(problems: list[Broken]) -> list[Broken]:
@@ -250,4 +255,4 @@ def _lines(name: str, document: Document | None, problems: Iterable[Broken]) -> 
     """Problems as lines for people, in the order of the file."""
     placed = [(1 if document is None else document.line(path), path, text) for path, text in problems]
     placed.sort(key=lambda item: item[0])
-    return [f"{name}:{line}: {'.'.join(map(str, path)) or 'the document'}: {text}" for line, path, text in placed]
+    return [f"{name}:{line}: {dotted(path)}: {text}" for line, path, text in placed]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from include.recovery.errors import ObjectMissing, PolicyError
 from include.recovery.policy.files import PolicySet
 from include.recovery.policy.models import ProtectedSystem
-from include.recovery.policy.sentences import sentence
+from include.recovery.policy.sentences import dotted, sentence
 from include.recovery.policy.yaml_source import BrokenYaml, read_yaml
 from include.recovery.stores.port import ObjectStore
 
@@ -57,7 +57,7 @@ def last_valid(store: ObjectStore, system: str) -> ProtectedSystem | None:
         return ProtectedSystem.model_validate(read_yaml(data.decode("utf-8")).value)
     except ValidationError as error:
         found = [sentence(ProtectedSystem, detail) for detail in error.errors()]
-        problems = [f"{key}: {'.'.join(map(str, path))}: {text}" for path, text in found]
+        problems = [f"{key}: {dotted(path)}: {text}" for path, text in found]
         raise PolicyError(problems) from None
     except (BrokenYaml, UnicodeDecodeError) as error:
         raise PolicyError([f"{key} in store {store.name}: {error}; remove the object, it is written again"]) from None

@@ -64,6 +64,11 @@ def sentence(model: type[BaseModel], error: ErrorDetails) -> tuple[Path, str]:
     return path, f"found {_quoted(found)}; allowed is {_allowed(model, path, kind, context, error['msg'])}"
 
 
+def dotted(path: Path) -> str:
+    """A path as people read it, ``tiers.0.cron``; on one line whatever the keys are."""
+    return ".".join(" ".join(str(piece).split()) or "''" for piece in path) or "the document"
+
+
 def document_path(model: type[BaseModel], location: tuple[int | str, ...]) -> Path:
     """The path in the document of an error's location, without the parts that pydantic adds for unions and keys."""
     if location and location[-1] == "[key]":
