@@ -75,7 +75,9 @@ def folder_workspace(tmp_path: Path, escrow_key: EscrowKey, signer: Signer) -> W
 def make_backup(folder_workspace: Workspace, escrow_key: EscrowKey) -> Callable[..., Manifest]:
     """Store a small backup of labdojo's database as it was at a moment, in one store or several."""
 
-    def make(at: datetime, *, stores: tuple[str, ...] = ("primary",), tier: str = "weekly-full", **fields: Any) -> Manifest:
+    def make(
+        at: datetime, *, stores: tuple[str, ...] = ("primary",), tier: str | None = "weekly-full", **fields: Any
+    ) -> Manifest:
         keyring = Keyring([EscrowWrapper(escrow_key.public_pem)])
         catalog = Catalog(folder_workspace.store(stores[0]), now=lambda: at)
         owner = Owner.of_this_process(f"test-{at:%Y%m%dT%H%M%S}")

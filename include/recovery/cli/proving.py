@@ -16,6 +16,9 @@ from include.recovery.cli.output import bar, say
 from include.recovery.cli.reading import SourceName, StoreName, System, Wish
 from include.recovery.errors import NotIdentical
 from include.recovery.evidence.words import plural, size
+from include.recovery.fingerprint.compare import compare as compare_fingerprints
+from include.recovery.fingerprint.measure import measure_like
+from include.recovery.fingerprint.model import Comparison
 from include.recovery.postgres.scratch import ScratchServer, version_needed
 from include.recovery.postgres.server import PostgresServer
 from include.recovery.sources import RunInfo, verbs
@@ -122,15 +125,27 @@ def compare_with(
     :raises NotIdentical: naming what differs.
     """
     manifest = backup.manifest
-    comparison, _ = verbs(manifest.kind).compare(
-        desk.workspace, backup, copy, tables=tables or None, store=store, run=run_info(desk, "compare"), record=lasting
-    )
+    if lasting:
+        comparison, _ = verbs(manifest.kind).compare(
+            desk.workspace, backup, copy, tables=tables or None, store=store, run=run_info(desk, "compare")
+        )
+    else:
+        comparison = _compared(backup, copy, tables)
     for left in comparison.not_compared:
         say(f"not compared: {left.object}: {left.why}", "yellow")
     if comparison.differences:
         named = "; ".join(difference.message for difference in comparison.differences)
         raise NotIdentical(f"{copy.redacted} is not identical with backup {manifest.name}: {named}")
     say(f"{copy.redacted}, compared with backup {manifest.name}: {comparison.verdict}", "green")
+
+
+def _compared(backup: CompleteBackup, live: PostgresServer, tables: tuple[str, ...]) -> Comparison:
+    """How a database that goes on changing differs from a backup now."""
+    expected = backup.manifest.fingerprint
+    if expected is None:
+        raise NotIdentical(f"backup {backup.manifest.name} has no fingerprint to compare with; take a new one")
+    chosen = tables or None
+    return compare_fingerprints(expected, measure_like(expected, live.connect, tables=chosen), tables=chosen)
 
 
 def run_info(desk: Desk, what: str) -> RunInfo:

@@ -66,7 +66,6 @@ def test_verify_reads_every_part(lifeboat, backup):
     assert json.loads(lifeboat("show", "labdojo", "--json").stdout)["proofs"][0]["ok"] is True
 
 
-@pytest.mark.demand("R16")
 def test_verify_finds_a_flipped_byte(lifeboat, backup, folder_workspace):
     key = backup.parts[0].volumes[0].key
     content, _ = folder_workspace.store("primary").get(key)

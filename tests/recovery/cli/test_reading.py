@@ -85,7 +85,9 @@ def test_status_is_one_row_for_each_system(lifeboat, make_backup, now):
     result = lifeboat("status")
     assert result.exit_code == 0, result.stderr
     head, row = result.stdout.splitlines()
-    assert head.split() == "system recoverable point RPO recovery last proven measured restore RTO copies".split()
+    assert " ".join(head.split()) == (
+        "system recoverable point RPO recovery last proven measured restore RTO copies"
+    )
     assert row.split()[0] == "labdojo"
     assert "never measured" in row
     assert row.rstrip().endswith("2 of 2")
@@ -120,7 +122,8 @@ def test_evidence_is_verified_with_the_policys_key_or_a_public_one(
     assert result.exit_code == 0, result.stderr
     assert "1 link of evidence in store primary, every one as it was written" in result.stderr
     (tmp_path / "public.pem").write_text(signer.public_pem)
-    bare = ("--store-url", str(tmp_path / "primary"), "evidence", "labdojo", "--public-key", str(tmp_path / "public.pem"))
+    key = str(tmp_path / "public.pem")
+    bare = ("--store-url", str(tmp_path / "primary"), "evidence", "labdojo", "--public-key", key)
     assert lifeboat(*bare, bare=True).exit_code == 0
     content, _ = folder_workspace.store("primary").get(stored.key)
     folder_workspace.store("primary").put(stored.key, content.replace(b'"passed"', b'"failed"'))

@@ -36,8 +36,6 @@ def test_nothing_yet(folder_workspace, now):
     assert (found.rpo_met, found.rto_met, found.ready) == (False, None, False)
 
 
-@pytest.mark.demand("A2")
-@pytest.mark.demand("L1")
 def test_age_proof_time_and_copies(folder_workspace, make_backup, prove, signer, drill, evidence, now):
     make_backup(now - timedelta(hours=8))
     newest = make_backup(now - timedelta(minutes=12), stores=("primary", "offsite"))

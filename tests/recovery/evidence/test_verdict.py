@@ -87,7 +87,6 @@ def test_less_proof_than_required_is_not_green(drill, evidence):
         require_green(drill(sources=(source,)))
 
 
-@pytest.mark.demand("A1")
 def test_missed_objectives_are_told_apart(drill, evidence):
     late = drill(
         rto=Measured(seconds=4000, objective_seconds=3600),
