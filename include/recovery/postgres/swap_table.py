@@ -198,15 +198,14 @@ class _Job:
         columns = ", ".join(quote(column) for column in self._columns(relation, live, copy))
         wanted = f"SELECT {columns} FROM {_which(self._copy_is_partitioned(copy))}{_name(self._copies[relation])}"  # noqa: S608
         listed = f" ({columns})" if columns else ""
-        with (
-            self._reader.cursor() as reading,
-            self._connection.cursor() as writing,
-            reading.copy(sql(f"COPY ({wanted}) TO STDOUT")) as rows,
-            writing.copy(sql(f"COPY {_name(relation)}{listed} FROM STDIN")) as into,
-        ):
-            for chunk in rows:
-                into.write(chunk)
-        return writing.rowcount
+        with self._reader.cursor() as reading, self._connection.cursor() as writing:
+            with (
+                reading.copy(sql(f"COPY ({wanted}) TO STDOUT")) as rows,
+                writing.copy(sql(f"COPY {_name(relation)}{listed} FROM STDIN")) as into,
+            ):
+                for chunk in rows:
+                    into.write(chunk)
+            return writing.rowcount
 
     def _columns(self, relation: Relation, live: int, copy: int) -> list[str]:
         """The columns to copy.
