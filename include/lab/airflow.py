@@ -34,6 +34,24 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "airflow-triggerer": ("triggerer", "--skip-serve-logs", "--capacity", "100"),
 }
 _START_SECONDS = 120
+_PRELOAD = '''"""Imports what every task needs before the scheduler forks its workers: so tasks start quickly.
+
+Only for the lab, which starts Airflow again when the code has changed.
+"""
+
+import sys
+
+if "scheduler" in sys.argv:
+    import boto3.session
+    import slack_sdk.webhook.async_client
+    import slack_sdk.webhook.client
+
+    import include.recovery.runbook.planning
+    import include.recovery.sources.postgres
+    import include.recovery.workspace
+
+__all__ = ()
+'''
 
 
 @dataclass(frozen=True)
@@ -68,22 +86,19 @@ class AirflowLab:
         text = io.StringIO()
         parser.write(text)
         write_private(self.home / "airflow.cfg", text.getvalue().encode())
+        (self.home / "config").mkdir(exist_ok=True)
+        (self.home / "config" / "airflow_local_settings.py").write_text(_PRELOAD, encoding="utf-8")
         write_private(self.home / "passwords.json", json.dumps(dict(self.secret.users)).encode())
 
     def migrate(self) -> None:
-        """Make or update the metadata database, and its pools."""
+        """Make or update the metadata database."""
         self._airflow("db", "migrate")
-        self.import_pools()
-
-    def import_pools(self) -> None:
-        """Make the pools that the DAGs name."""
-        path = self.home / "pools.json"
-        policies = load_folder(self.project / "include" / "policies")
-        path.write_text(json.dumps(pools(policies)), encoding="utf-8")
-        self._airflow("pools", "import", str(path))
 
     def start(self) -> None:
-        """Start the components that do not run; returns when the API server and the scheduler say they are healthy."""
+        """Start the components that do not run, and make the pools that the DAGs name.
+
+        :raises LabError: when not all four components report a heartbeat in time.
+        """
         for name, words in COMPONENTS.items():
             argv = [sys.executable, "-m", "airflow", *words]
             self.registry.start(name, argv, env=self.variables(), cwd=self.home)
@@ -94,6 +109,7 @@ class AirflowLab:
             alive=lambda: all(self.registry.alive(name) for name in COMPONENTS),
             log=f"{self.registry.logs}/airflow-*.log",
         )
+        self._make_pools()
 
     def stop(self) -> None:
         """Stop the components, in the opposite order."""
@@ -200,6 +216,16 @@ class AirflowLab:
             },
             "usage_data_collection": {"enabled": False},
         }
+
+    def _make_pools(self) -> None:
+        named = self.environment.get("LIFEBOAT_POLICIES")
+        policies = load_folder(Path(named) if named else self.project / "include" / "policies")
+        admin = next(user for user, role in AIRFLOW_USERS.items() if role == "admin")
+        client = AirflowClient(self.url, admin, self.secret.users[admin])
+        present = {pool["name"] for pool in client.call("GET", "pools", params={"limit": 1000})["pools"]}
+        for name, pool in pools(policies).items():
+            if name not in present:
+                client.call("POST", "pools", json={"name": name, **pool})
 
     def _airflow(self, *words: str) -> str:
         """Run an ``airflow`` command to its end."""
