@@ -21,6 +21,8 @@ from include.recovery import errors
 from include.recovery.policy.files import PolicySet, load_folder, policies_folder
 from include.recovery.policy.models import ProtectedSystem
 from recovery_airflow.notifications.slack_alerts import SlackAlert
+from recovery_airflow.operators.run_recovery import RunbookFailed
+from recovery_airflow.operators.verdict import RunIsRed
 
 
 class Tag(StrEnum):
@@ -47,6 +49,8 @@ RETRY_POLICY = ExceptionRetryPolicy(
                 errors.BackupNotFound,
                 errors.LeaseHeld,
                 errors.LeaseLost,
+                RunIsRed,
+                RunbookFailed,
             ],
             action=RetryAction.FAIL,
             reason="the same attempt would end in the same way",

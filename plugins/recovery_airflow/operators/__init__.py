@@ -6,8 +6,12 @@ logical_restore      PickBackupOperator, PgRestoreOperator
 verification         StoredPartsCheckOperator, ChecksumCompareOperator, ValidationQueriesOperator
 offsite_copy         FindMissingCopiesOperator, S3ReplicateOperator
 scratch_server       ScratchServerStartOperator, ScratchServerStopOperator
-runbook_steps        the phases of an incident, from declare to close
+runbook_step         what the steps of a runbook share: the plan, the target, the interlock
+runbook_steps        declare, assess, stage, isolate
+runbook_restore      provision, restore and verify beside the live database
+runbook_swap         safeguard, swap in, reopen, log in
 policy_approval      PolicyApproval: a person of the policy's role says yes, and signs
 run_recovery         RunRecoveryOperator: the button starts a system's runbook, or joins the one that runs
+reports              DrillReportOperator, RunbookReportOperator
 verdict              VerdictOperator: the last task of every graph; it raises when anything failed or is missing
 """

@@ -1,0 +1,185 @@
+"""The runbook on a real Airflow, through its REST API: rehearsal, incident, and everybody who must not be able to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from include.lab.airflow import AirflowClient
+from include.lab.errors import LabError
+from include.recovery.runbook.approval import read_approvals
+from tests.fixtures.airflow_server import AirflowServer, Run
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+DAG = "disaster_recovery__harbor"
+APPROVAL = "approve.first_person"
+SETTLED = 5
+"""Seconds: an answer that comes in the very second of the question is lost by Airflow."""
+
+
+@pytest.fixture
+def backup(airflow_server: AirflowServer) -> str:
+    """A fresh backup of the harbour."""
+    run = airflow_server.run("backup__harbor__daily")
+    assert run.state == "success", run.tasks()
+    return str(run.xcom("back_up.dump__main-db")["backup"])
+
+
+@pytest.fixture
+def clean_harbour(airflow_server: AirflowServer) -> Iterator[set[str]]:
+    """The databases before; what a test has kept aside or left behind goes away after it."""
+    before = airflow_server.databases()
+    yield before
+    with airflow_server.cluster.connect() as connection:
+        for name in airflow_server.databases() - before:
+            if name.startswith("harbor"):
+                connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+def captains(server: AirflowServer, database: str = "harbor") -> list[str]:
+    with server.database(database) as connection:
+        return [row[0] for row in connection.execute("SELECT name FROM captains ORDER BY id")]
+
+
+def start(server: AirflowServer, user: str = "grace", **conf: object) -> Run:
+    client = server.client(user)
+    return Run(client, DAG, client.trigger(DAG, conf))
+
+
+def answer(client: AirflowClient, run: Run, option: str = "Approve") -> None:
+    """What a click on the button in the UI sends."""
+    path = f"{run.path}/taskInstances/{APPROVAL}/-1/hitlDetails"
+    client.call("PATCH", path, json={"chosen_options": [option], "params_input": {}})
+
+
+def test_a_rehearsal_takes_every_step_and_leaves_the_live_database_alone(
+    airflow_server: AirflowServer, backup: str, clean_harbour: set[str]
+) -> None:
+    before = captains(airflow_server)
+    run = start(airflow_server, scenario="database_corruption", mode="rehearsal", recovery_point=backup)
+    assert run.wait() == "success", run.tasks()
+    assert set(run.tasks().values()) == {"success"}
+    assert captains(airflow_server) == before
+    assert airflow_server.databases() == clean_harbour
+    report = run.xcom("close.report")
+    assert report["failures"] == []
+    assert list(airflow_server.scratch.iterdir()) == []
+
+
+def test_a_rehearsal_of_single_tables(airflow_server: AirflowServer, backup: str) -> None:
+    run = start(
+        airflow_server,
+        scenario="table_corruption",
+        mode="rehearsal",
+        recovery_point=backup,
+        tables=["public.captains"],
+    )
+    assert run.wait() == "success", run.tasks()
+    assert "public.captains restored" in run.log("resume.swap_in__main-db")
+
+
+@pytest.mark.demand("K4")
+def test_an_incident_needs_another_person_and_keeps_what_was_there(
+    airflow_server: AirflowServer, backup: str, clean_harbour: set[str]
+) -> None:
+    good = captains(airflow_server)
+    with airflow_server.database() as connection:
+        connection.execute("UPDATE captains SET name = 'corrupted'")
+    run = start(airflow_server, scenario="database_corruption", mode="incident", recovery_point=backup)
+    run.wait_for_task(APPROVAL, {"awaiting_input"})
+    time.sleep(SETTLED)
+    assert "corrupted" in captains(airflow_server), "something happened before the approval"
+    for user in ("grace", "admin", "vera"):
+        with pytest.raises(LabError, match="403"):
+            answer(airflow_server.client(user), run)
+    answer(airflow_server.client("ada"), run)
+    assert run.wait() == "success", run.tasks()
+
+    assert captains(airflow_server) == good
+    kept = [name for name in airflow_server.databases() if name.startswith("harbor_before_")]
+    assert len(kept) == 1
+    with airflow_server.cluster.connect() as connection:
+        connection.execute(f'ALTER DATABASE "{kept[0]}" ALLOW_CONNECTIONS true'.encode())
+    assert set(captains(airflow_server, kept[0])) == {"corrupted"}
+    assert not [name for name in airflow_server.databases() if "_restored_" in name]
+    approvals = read_approvals(airflow_server.workspace().store("primary"), "harbor", f"{DAG}/{run.run_id}")
+    assert [signed.approval.person for signed in approvals] == ["ada"]
+
+
+def test_an_incident_of_one_table_replaces_its_rows_only(
+    airflow_server: AirflowServer, backup: str, clean_harbour: set[str]
+) -> None:
+    good = captains(airflow_server)
+    with airflow_server.database() as connection:
+        connection.execute("UPDATE captains SET name = 'corrupted' WHERE id <= 10")
+        connection.execute("INSERT INTO voyages (captain_id, log) VALUES (1, '{\"new\": true}')")
+    run = start(
+        airflow_server, scenario="table_corruption", mode="incident", recovery_point=backup, tables=["public.captains"]
+    )
+    run.wait_for_task(APPROVAL, {"awaiting_input"})
+    time.sleep(SETTLED)
+    answer(airflow_server.client("ada"), run)
+    assert run.wait() == "success", run.tasks()
+    assert captains(airflow_server) == good
+    with airflow_server.database() as connection:
+        new = connection.execute("SELECT count(*) FROM voyages WHERE log ? 'new'").fetchone()
+        kept = connection.execute(
+            "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'lifeboat\\_before\\_%'"
+        ).fetchone()
+    assert (new, kept) == ((1,), (1,))
+
+
+def test_a_rejected_plan_touches_nothing(airflow_server: AirflowServer, backup: str, clean_harbour: set[str]) -> None:
+    before = captains(airflow_server)
+    run = start(airflow_server, scenario="database_corruption", mode="incident", recovery_point=backup)
+    run.wait_for_task(APPROVAL, {"awaiting_input"})
+    time.sleep(SETTLED)
+    answer(airflow_server.client("ada"), run, "Reject")
+    assert run.wait() == "failed"
+    assert run.task(APPROVAL)["try_number"] == 1, "a rejection was asked for twice"
+    assert run.tasks()["resume.swap_in__main-db"] == "upstream_failed"
+    assert captains(airflow_server) == before
+    assert airflow_server.databases() == clean_harbour
+
+
+def test_a_task_set_to_success_by_hand_is_no_approval(
+    airflow_server: AirflowServer, backup: str, clean_harbour: set[str]
+) -> None:
+    """The requester cannot answer, but may mark the approval as done: the interlock wants the signed object."""
+    before = captains(airflow_server)
+    run = start(airflow_server, scenario="database_corruption", mode="incident", recovery_point=backup)
+    run.wait_for_task(APPROVAL, {"awaiting_input"})
+    run.client.call("PATCH", f"{run.path}/taskInstances/{APPROVAL}", json={"new_state": "success"})
+    assert run.wait() == "failed"
+    assert run.tasks()["isolate.close_to_clients__main-db"] == "failed"
+    assert "ApprovalMissing" in run.log("isolate.close_to_clients__main-db")
+    assert captains(airflow_server) == before
+    with airflow_server.cluster.connect() as connection:
+        still_open = connection.execute("SELECT datallowconn FROM pg_database WHERE datname = 'harbor'").fetchone()
+    assert still_open == (True,)
+
+
+def test_table_corruption_without_tables_is_refused_at_once(airflow_server: AirflowServer) -> None:
+    run = start(airflow_server, scenario="table_corruption", mode="rehearsal")
+    assert run.wait() == "failed"
+    assert "needs the names of the tables" in run.log("declare.open_incident")
+
+
+def test_the_button_runs_the_chosen_runbooks_once(airflow_server: AirflowServer, backup: str) -> None:
+    chosen = {"systems": ["harbor"], "scenario": "database_corruption", "mode": "rehearsal", "recovery_point": backup}
+    run = airflow_server.run("disaster_recovery", chosen, seconds=400)
+    assert run.state == "success", run.tasks()
+    child = Run(run.client, DAG, f"disaster_recovery__{run.run_id}")
+    assert child.state == "success"
+    runs = len(airflow_server.client().runs(DAG))
+    run.clear("priority_1.recover__harbor")
+    assert run.wait() == "success"
+    assert len(airflow_server.client().runs(DAG)) == runs, "clearing the button's task made a second recovery"
+
+
+def test_a_viewer_cannot_press_the_button(airflow_server: AirflowServer) -> None:
+    with pytest.raises((LabError, httpx.HTTPError), match="403"):
+        airflow_server.client("vera").trigger("disaster_recovery", {"systems": ["harbor"]})
