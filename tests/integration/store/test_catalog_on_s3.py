@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -92,7 +93,8 @@ def test_two_regions_and_a_plain_delete(
     assert backup.level is ProofLevel.REPLICATED
     assert content(offsite, manifest, keyring) == CONTENT
     assert far.sweep(timedelta(0), datetime.now(UTC) + timedelta(days=2), system=system) == []
-    assert "0 copied by this run" in replicate(manifest, primary, offsite, by="run-2").detail
+    assert "1 copied by this run" in replicate(manifest, primary, offsite, by="run-2").detail
+    assert "0 copied by this run" in replicate(manifest, primary, offsite, by="run-3").detail
 
 
 def test_an_index_that_many_runs_write_at_once(
@@ -156,7 +158,8 @@ from include.recovery.stores.s3 import S3Store
 store, kms, bucket, system = (json.loads(word) for word in sys.argv[1:])
 keyring = Keyring([KmsWrapper.from_connection(ConnectionInfo("kms", **kms), "alias/lifeboat")])
 catalog = Catalog(S3Store.from_connection("primary", bucket, ConnectionInfo("primary", **store)))
-backup = catalog.begin(system, "main-db", "postgres", tier="hourly", owner=Owner.of_this_process("run-1"), keyring=keyring)
+owner = Owner.of_this_process("run-1")
+backup = catalog.begin(system, "main-db", "postgres", tier="hourly", owner=owner, keyring=keyring)
 
 class Slow:
     sent = 0
@@ -172,8 +175,6 @@ backup.store_part(Slow(), "table-0001", "data")
 
 
 def start_writer(object_stores: ObjectStores, kms: Kms, system: str) -> tuple[subprocess.Popen[str], str]:
-    import json
-
     def words(connection: Any) -> str:
         return json.dumps({"login": connection.login, "password": connection.password, "extra": dict(connection.extra)})
 

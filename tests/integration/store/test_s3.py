@@ -67,33 +67,33 @@ def test_keeps_what_is_put(store: S3Store, folder: str) -> None:
         store.get(f"{folder}a")
 
 
-def test_exactly_one_of_many_first_writers_wins(store: S3Store, folder: str) -> None:
-    for attempt in range(3):
-        key = f"{folder}once-{attempt}"
-        winners: list[bytes] = []
-        losers: list[BaseException] = []
-        together = threading.Barrier(8)
+@pytest.mark.parametrize("attempt", range(3))
+def test_exactly_one_of_many_first_writers_wins(store: S3Store, folder: str, attempt: int) -> None:
+    key = f"{folder}once-{attempt}"
+    winners: list[bytes] = []
+    losers: list[BaseException] = []
+    together = threading.Barrier(8)
 
-        def write(who: bytes, key: str = key, together: threading.Barrier = together) -> None:
-            together.wait()
-            try:
-                store.put(key, who, if_absent=True)
-            except PreconditionFailed as error:
-                losers.append(error)
-            else:
-                winners.append(who)
+    def write(who: bytes) -> None:
+        together.wait()
+        try:
+            store.put(key, who, if_absent=True)
+        except PreconditionFailed as error:
+            losers.append(error)
+        else:
+            winners.append(who)
 
-        threads = [threading.Thread(target=write, args=(bytes([n]),)) for n in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(winners) == 1, f"{len(winners)} writers believe that they were first"
-        assert len(losers) == 7
-        first = first_version(store, key)
-        assert first is not None
-        assert store.get(key, first.id)[0] == winners[0]
-        assert store.get(key)[0] == winners[0], "the losers took their versions back"
+    threads = [threading.Thread(target=write, args=(bytes([n]),)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(winners) == 1, f"{len(winners)} writers believe that they were first"
+    assert len(losers) == 7
+    first = first_version(store, key)
+    assert first is not None
+    assert store.get(key, first.id)[0] == winners[0]
+    assert store.get(key)[0] == winners[0], "the losers took their versions back"
 
 
 def test_what_was_plainly_deleted_cannot_be_written_again(object_stores: ObjectStores, folder: str) -> None:
