@@ -30,7 +30,7 @@ _SCHEMAS = f"""
        AND EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'S'))
 """  # noqa: S608 - constants of this module
 _RELATIONS = f"""
-    SELECT CASE c.relkind WHEN 'S' THEN 'sequence ' ELSE 'table ' END || {NAME}, 'SELECT', {NAME}
+    SELECT CASE c.relkind WHEN 'S' THEN 'sequence ' ELSE 'table ' END || {NAME}, 'SELECT'
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND {USER_SCHEMA} AND {NOT_OF_EXTENSION}
        AND CASE c.relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
@@ -92,7 +92,7 @@ class Readiness:
 
 
 def check(server: PostgresServer, exclude: Mapping[str, str] | None = None) -> Readiness:
-    """Whether the role can read everything that the policy does not exclude.
+    """Whether the role can read everything: all definitions, and all rows that the policy does not exclude.
 
     :param exclude: qualified names of tables whose rows the policy leaves out, each with its reason.
     :raises InsufficientRights: naming every object that it may not read.
@@ -114,13 +114,12 @@ def _check(connection: psycopg.Connection[Any], server: PostgresServer, exclude:
     excluded = _excluded(connection, server, exclude, known)
     # Checks of rights by name need the schemas first: without USAGE nothing else in them can be asked for.
     missing = [f"{right} on {what}" for what, right in connection.execute(sql(_SCHEMAS))]
-    missing += [f"{right} on {what}" for what, right, name in connection.execute(sql(_RELATIONS))
-                if name not in excluded]
+    # Excluded tables are no exception: their definitions are dumped, for which pg_dump locks them.
+    missing += [f"{right} on {what}" for what, right in connection.execute(sql(_RELATIONS))]
     missing += [f"SELECT on large object {oid}" for (oid,) in connection.execute(sql(_LARGE_OBJECTS))]
     if missing:
         raise InsufficientRights(
-            f"{server.redacted}: the role lacks {_listed(missing)}; grant these (`lifeboat prepare` does), or exclude "
-            f"the tables in the policy with a reason"
+            f"{server.redacted}: the role lacks {_listed(missing)}; grant these, as `lifeboat prepare` does"
         )
     hidden = [row[0] for row in connection.execute(sql(_HIDDEN)) if row[0] not in excluded]
     if hidden:

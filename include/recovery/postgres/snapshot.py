@@ -87,7 +87,7 @@ def exported_snapshot(
 ) -> Iterator[Snapshot]:
     """Hold a consistent snapshot of a database, its tables safe from being dropped, rewritten or truncated.
 
-    :param without: qualified names of tables that are left out, which the role may therefore not even be able to lock.
+    :param without: qualified names of tables whose rows are left out.
     :param lock_wait: seconds to wait for a table that somebody has locked, before trying again from the start.
     :param pause: sleeps between attempts.
     :raises SourceUnavailable: when tables stay locked or keep changing, or the server goes away.
