@@ -16,6 +16,7 @@ from include.lab.lab import Lab
 from include.lab.steps import Timing
 from include.recovery.errors import LifeboatError
 
+WIDTH = 150  # of the table, where no terminal has a width
 USAGE = "usage: python -m include.lab demo|down"
 
 
@@ -55,4 +56,5 @@ if __name__ == "__main__":
     commands = {"demo": demo, "down": down}
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         sys.exit(USAGE)
-    sys.exit(commands[sys.argv[1]](Console()))
+    terminal = Console()
+    sys.exit(commands[sys.argv[1]](terminal if terminal.is_terminal else Console(width=WIDTH)))

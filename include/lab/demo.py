@@ -127,7 +127,7 @@ def table(rows: list[SystemSummary]) -> Table:
     shown = Table(title="How recoverable each system is")
     titles = list(rows[0].cells()) if rows else []
     for title in titles:
-        shown.add_column(title)
+        shown.add_column(title, overflow="fold")
     for row in sorted(rows, key=lambda each: each.system):
         cells = row.cells()
         bad = {

@@ -26,7 +26,7 @@ missing() {
 }
 
 install_packages() { # what the tests of the web UI need on top comes with the first run of pytest
-    case " $* " in *pytest*) wanted="$servers $browser" ;; *) wanted=$servers ;; esac
+    case " $* " in *pytest* | *include.lab.check*) wanted="$servers $browser" ;; *) wanted=$servers ;; esac
     # shellcheck disable=SC2086 # a list of words
     lacking=$(missing $wanted)
     [ -n "$lacking" ] || return 0
