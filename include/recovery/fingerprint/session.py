@@ -39,7 +39,6 @@ PINNED = {
     # long scans are what this is for
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
-    "lock_timeout": "'5min'",
     "jit": "off",
     "enable_sort": "off",
     "min_parallel_table_scan_size": "0",

@@ -35,12 +35,7 @@ SELECT c.oid, {QUALIFIED}, c.relkind::text, c.relpersistence::text,
        {extension_of("pg_class", "c.oid")},
        EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE c.oid = ANY (x.extconfig)),
        c.relkind = 'r' AND pg_catalog.row_security_active(c.oid),
-       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND (pg_catalog.has_table_privilege(c.oid, 'SELECT')
-         OR (EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
-                                                            AND NOT a.attisdropped)
-             AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
-                              AND NOT a.attisdropped
-                              AND NOT pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')))),
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
        s.srvname
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
