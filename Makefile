@@ -18,8 +18,8 @@ demo: ## Install and start everything, back up, drill and rehearse; leaves the w
 demo-down: ## Stop everything that `make demo` started.
 	@$(RUN) python -m include.lab down
 
-test: ## All tests, on real servers.
-	@$(RUN) python -m pytest $(ARGS)
+test: ## ruff, mypy, and all tests on real servers; ARGS go to pytest.
+	@$(RUN) python -m include.lab.check $(ARGS)
 
 bench: ## Measure against the classic scripts; writes tests/benchmarks/results.json.
 	@$(RUN) python -m tests.benchmarks $(ARGS)

@@ -272,6 +272,12 @@ class AirflowClient:
         found: dict[str, Any] = answer.json() if answer.content else {}
         return found
 
+    def close(self) -> None:
+        """End the connection; the next call opens it again."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
     def dag_ids(self) -> set[str]:
         """All DAGs that are parsed and not stale."""
         found = self.call("GET", "dags", params={"limit": 500})

@@ -8,8 +8,10 @@ import os
 import shlex
 import sys
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
 
 import boto3
@@ -233,11 +235,17 @@ class Lab:
         return self.directory / "lifeboat"
 
     def stop(self, *, keep: Collection[str] = ()) -> list[str]:
-        """Stop everything, last started first; the names of what was running.
+        """Stop everything, clients before their servers; the names of what was running.
 
         :param keep: servers that stay.
         """
-        stopped = [name for name in self.registry.names() if name not in keep and self.registry.stop(name, seconds=30)]
+        names = sorted((name for name in self.registry.names() if name not in keep), key=_rank)
+        stopped: list[str] = []
+        for _, together in groupby(names, key=_rank):
+            group = list(together)
+            with ThreadPoolExecutor(len(group)) as pool:
+                ended = pool.map(partial(self.registry.stop, seconds=30), group)
+                stopped += [name for name, was_running in zip(group, ended, strict=True) if was_running]
         for folder in sorted((self.directory / SCRATCH).glob("*")):
             ScratchServer.remove(folder)
         return stopped
@@ -257,3 +265,10 @@ class Lab:
         if port is not None:
             log = str(self.registry.log(name))
             wait_for(name, lambda: listens(port), seconds=60, alive=lambda: self.registry.alive(name), log=log)
+
+
+def _rank(name: str) -> int:
+    """Servers with lower numbers are stopped first."""
+    if name.startswith(("airflow-", "web-", "traffic")):
+        return 0
+    return {"osd": 2, "mon": 3}.get(name.rpartition("-")[2], 1)
