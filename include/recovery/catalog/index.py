@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from include.recovery.catalog.layout import INDEX_PREFIX
 from include.recovery.catalog.model import Proof, Record, Summary
 from include.recovery.catalog.numbered import Numbered
-from include.recovery.errors import PreconditionFailed, StoreUnavailable
+from include.recovery.errors import LifeboatError, PreconditionFailed, StoreUnavailable
 from include.recovery.stores.port import ObjectStore
 
 _log = logging.getLogger(__name__)
@@ -117,8 +117,17 @@ class IndexObject:
         self._cached: _Read | None = None
 
     def read(self) -> Index:
-        """The newest index: one small request, and another when it has changed since the last look."""
-        return self._read().index
+        """The newest index: one small request, and another when it has changed since the last look.
+
+        One that had to be rebuilt is stored, so that the next reader is spared.
+        """
+        read = self._read()
+        if not read.stored and read.index.backups:
+            try:
+                self._write(read.number + 1, read.index)
+            except LifeboatError as error:
+                _log.info("store %s: the rebuilt index was not stored: %s", self._store.name, error)
+        return read.index
 
     def update(self, change: Callable[[Index], Index]) -> Index:
         """Apply a change, again when another writer was faster, until it is in.
@@ -130,18 +139,20 @@ class IndexObject:
             changed = change(read.index)
             if read.stored and changed == read.index:
                 return changed
-            number = read.number + 1
             try:
-                self._slots.write(number, _packed(changed))
+                self._write(read.number + 1, changed)
             except PreconditionFailed:
                 time.sleep(random.uniform(0, 0.02 * (attempt + 1)))  # noqa: S311 - only spreads the writers
                 continue
-            self._cached = _Read(number, changed, stored=True)
-            self._slots.prune(below=number + 1 - _KEPT)
             return changed
         raise StoreUnavailable(
             f"store {self._store.name}: other runs changed the index {_ATTEMPTS} times before this one could; try again"
         )
+
+    def _write(self, number: int, index: Index) -> None:
+        self._slots.write(number, _packed(index))
+        self._cached = _Read(number, index, stored=True)
+        self._slots.prune(below=number + 1 - _KEPT)
 
     def _read(self) -> _Read:
         newest = self._slots.newest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -84,6 +85,9 @@ class KmsWrapper:
                 import boto3
                 from botocore.config import Config
 
+                # At DEBUG botocore logs whole requests and answers, and these hold keys in the clear.
+                logger = logging.getLogger("botocore")
+                logger.setLevel(max(logger.getEffectiveLevel(), logging.INFO))
                 session = boto3.session.Session(
                     aws_access_key_id=self._credentials[0],
                     aws_secret_access_key=self._credentials[1],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,16 @@ def test_wraps_by_alias_and_names_the_key_itself(kms: Kms) -> None:
     key, record = ring(kms, kms.alias).new_key(CONTEXT)
     assert kms.key_id in record.recipients[0].key_id
     assert ring(kms, kms.alias).unwrap(record) == key
+
+
+def test_no_key_reaches_a_log_however_loud(kms: Kms, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    key, record = ring(kms, kms.alias).new_key(CONTEXT)
+    ring(kms, kms.alias).unwrap(record)
+    logging.getLogger("test").debug("this is loud")
+    assert "this is loud" in caplog.text
+    assert base64.b64encode(key).decode() not in caplog.text
+    assert repr(key) not in caplog.text
 
 
 def test_the_context_is_bound(kms: Kms) -> None:

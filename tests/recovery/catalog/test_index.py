@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.recovery.catalog.catalog import Catalog
-from include.recovery.catalog.index import Entry, Index, IndexObject
+from include.recovery.catalog.index import Entry, Index, IndexObject, _packed, _unpacked
 from include.recovery.catalog.layout import INDEX_PREFIX
 from include.recovery.catalog.model import Manifest, Proof, ProofLevel, Summary
 from include.recovery.stores.folder import FolderStore
@@ -119,13 +119,12 @@ def test_a_lost_or_damaged_index_is_rebuilt(
         else:
             store.put(info.key, damage)
     assert Catalog(store).backups() == before
+    assert _unpacked(store.get(next(store.list(INDEX_PREFIX)).key)[0]) is not None, "and the next reader is spared"
     second = back_up()
     assert [row.manifest.id for row in Catalog(store).backups()] == [manifest.id, second.id]
 
 
 def test_a_thousand_rows_are_small() -> None:
-    from include.recovery.catalog.index import _packed, _unpacked
-
     index = apply([(n, [proof(1)]) for n in range(1000)])
     packed = _packed(index)
     assert _unpacked(packed) == index
