@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG
 
+from include.recovery.policy.durations import print_duration
 from include.recovery.policy.models import ProtectedSystem, Tier
 from recovery_airflow.dag_defaults import DEFAULT_ARGS, Tag, page, policies, schedule_of, tags, wanted
 from recovery_airflow.task_groups import announce_backups, back_up_sources
@@ -42,7 +43,7 @@ def backup_dag(system: ProtectedSystem, tier: Tier) -> DAG:
                 ("Schedule", f"`{tier.cron}` in {system.time_zone}: {tier.note or 'as the policy says'}"),
                 ("Sources", ", ".join(tier.sources)),
                 ("Stores", ", ".join(tier.stores)),
-                ("Late", f"{tier.grace} after its start"),
+                ("Late", f"{print_duration(tier.grace)} after its start"),
             ],
         ),
         schedule=schedule_of(tier.cron, system),

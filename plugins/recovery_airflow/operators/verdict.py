@@ -47,12 +47,14 @@ class VerdictOperator(StepOperator):
         expected = [task_id for task_id in context["dag"].task_ids if task_id != self.task_id]
         problems = judge(states, expected=expected, own=self.task_id, may_be_skipped=self.may_be_skipped)
         if problems:
-            failed = all(state == TaskInstanceState.FAILED for state in problems.values() if state != "upstream_failed")
-            told = ", ".join(f"{task_id} ({state})" for task_id, state in problems.items())
+            causes = {task_id: state for task_id, state in problems.items() if state != "upstream_failed"}
+            told = ", ".join(f"{task_id} ({state})" for task_id, state in (causes or problems).items())
+            behind = len(problems) - len(causes) if causes else 0
             raise RunIsRed(
-                f"{self.system}: this run is red because of {told}; open the first failed task's log, mend its cause, "
-                "and clear that task: the run goes on from there",
-                alerted=failed,
+                f"{self.system}: this run is red because of {told}"
+                f"{f', and {behind} steps behind did not run' if behind else ''}; "
+                "open the first one's log, mend its cause, and clear it: the run goes on from there",
+                alerted=set(causes.values()) == {TaskInstanceState.FAILED},
             )
         return {"sentence": f"all {len(expected)} tasks ended in success"}
 

@@ -33,7 +33,7 @@ def clean_harbour(airflow_server: AirflowServer) -> Iterator[set[str]]:
     """The databases before; what a test has kept aside or left behind goes away after it."""
     before = airflow_server.databases()
     yield before
-    with airflow_server.cluster.connect() as connection:
+    with airflow_server.clusters["harbor"].connect() as connection:
         for name in airflow_server.databases() - before:
             if name.startswith("harbor"):
                 connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
@@ -101,7 +101,7 @@ def test_an_incident_needs_another_person_and_keeps_what_was_there(
     assert captains(airflow_server) == good
     kept = [name for name in airflow_server.databases() if name.startswith("harbor_before_")]
     assert len(kept) == 1
-    with airflow_server.cluster.connect() as connection:
+    with airflow_server.clusters["harbor"].connect() as connection:
         connection.execute(f'ALTER DATABASE "{kept[0]}" ALLOW_CONNECTIONS true'.encode())
     assert set(captains(airflow_server, kept[0])) == {"corrupted"}
     assert not [name for name in airflow_server.databases() if "_restored_" in name]
@@ -157,7 +157,7 @@ def test_a_task_set_to_success_by_hand_is_no_approval(
     assert run.tasks()["isolate.close_to_clients__main-db"] == "failed"
     assert "ApprovalMissing" in run.log("isolate.close_to_clients__main-db")
     assert captains(airflow_server) == before
-    with airflow_server.cluster.connect() as connection:
+    with airflow_server.clusters["harbor"].connect() as connection:
         still_open = connection.execute("SELECT datallowconn FROM pg_database WHERE datname = 'harbor'").fetchone()
     assert still_open == (True,)
 
