@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, Literal, cast
 
 from include.recovery.errors import LifeboatError, ToolFailed
+from include.recovery.jobs import Stopped
 
 PIPE_BYTES = 1024 * 1024
 CHUNK_BYTES = 1024 * 1024
@@ -309,39 +310,6 @@ class Crew:
                 self._done.wait(0.2)
 
 
-@contextlib.contextmanager
-def stopped_by(*events: threading.Event | None) -> Iterator[threading.Event]:
-    """An event of one's own that is set when any of these is; setting it does not set them.
-
-    :param events: None among them is ignored.
-    """
-    given = [event for event in events if event is not None]
-    stop, done = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.1):
-            if any(event.is_set() for event in given):
-                stop.set()
-                return
-
-    if any(event.is_set() for event in given):
-        stop.set()
-    watcher = threading.Thread(target=watch, name="stop-watcher", daemon=True)
-    watcher.start()
-    try:
-        yield stop
-    finally:
-        done.set()
-        watcher.join()
-
-
-class Stopped(LifeboatError):
-    """The job was told to stop from outside, before it could finish; whoever stopped it knows why."""
-
-    def __init__(self) -> None:
-        super().__init__("the work was stopped before it could finish; nothing that it wrote counts")
-
-
 def run_tool(argv: Sequence[str], *, env: Mapping[str, str], stop: threading.Event | None = None) -> bytes:
     """Run one tool to its end and return its (small) output.
 
@@ -350,62 +318,6 @@ def run_tool(argv: Sequence[str], *, env: Mapping[str, str], stop: threading.Eve
     """
     with Crew(stop or threading.Event()) as crew:
         return crew.run(argv, env=env)
-
-
-def run_parallel(
-    jobs: Sequence[Callable[[], None]],
-    *,
-    workers: int,
-    stop: threading.Event,
-    beside: Sequence[Callable[[], None]] = (),
-) -> None:
-    """Run jobs in the given order on a few threads; the first failure stops all and is raised.
-
-    Each thread lives until its last job is done, so the children that its jobs start do not lose their parent thread.
-
-    :param workers: threads for ``jobs``; at least 1.
-    :param stop: set at the first failure; jobs that have not begun then never begin.
-    :param beside: jobs that run at the same time, each on a thread of its own.
-    :raises Stopped: when the event was set from outside before any job failed.
-    """
-    queue = list(reversed(jobs))
-    lock = threading.Lock()
-    failures: list[BaseException] = []
-
-    def run(job: Callable[[], None]) -> None:
-        try:
-            job()
-        except BaseException as error:
-            with lock:
-                # What fails after the stop fails because of it.
-                if not stop.is_set():
-                    failures.append(error)
-                stop.set()
-
-    def work() -> None:
-        while not stop.is_set():
-            with lock:
-                if not queue:
-                    return
-                job = queue.pop()
-            run(job)
-
-    threads = [threading.Thread(target=work, name=f"job-{n}") for n in range(max(1, min(workers, len(jobs))))]
-    threads += [threading.Thread(target=run, args=(job,), name="job-beside") for job in beside]
-    for thread in threads:
-        thread.start()
-    try:
-        for thread in threads:
-            thread.join()
-    except BaseException:
-        stop.set()
-        for thread in threads:
-            thread.join()
-        raise
-    if failures:
-        raise failures[0]
-    if stop.is_set():
-        raise Stopped
 
 
 def _write_all(pipe: IO[bytes], chunk: bytes) -> None:

@@ -15,16 +15,8 @@ from pathlib import Path
 import pytest
 
 from include.recovery.errors import ToolFailed
-from include.recovery.processes import (
-    Child,
-    Crew,
-    Stopped,
-    redact,
-    run_parallel,
-    run_tool,
-    secrets_of,
-    stopped_by,
-)
+from include.recovery.jobs import Stopped, run_parallel, stopped_by
+from include.recovery.processes import Child, Crew, redact, run_tool, secrets_of
 
 ENV = {"PATH": os.environ["PATH"]}
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,10 @@
     archive     reading the table of contents of a custom-format dump
     sql_text    splitting and rewriting the SQL that the tools print
     roles       the globals part: filtered when written, careful when applied
+    failures    what a failed tool or session means: retry, rights, or broken
     backup      snapshot -> parallel dumps -> encrypted parts, fingerprint alongside
+    reading     a stored backup: wanted parts and entries, rows as streams
+    copy_text   COPY blocks out of the SQL that pg_restore prints
     restore     parts -> a new database
     tables      parts -> some tables, in a schema of their own
     scratch     a throw-away server behind a unix socket

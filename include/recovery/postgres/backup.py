@@ -22,9 +22,10 @@ from typing import Any, BinaryIO, Protocol, cast
 import psycopg
 
 from include.recovery.catalog.model import LeftOut, Part, PartRole
-from include.recovery.errors import BackupCorrupt, LifeboatError, ToolFailed
+from include.recovery.errors import BackupCorrupt, ToolFailed
 from include.recovery.fingerprint.measure import Coverage, measure
 from include.recovery.fingerprint.model import DatabaseFingerprint
+from include.recovery.jobs import Stopped, run_parallel, stopped_by
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.postgres import commands, tools
 from include.recovery.postgres.archive import Peek
@@ -35,7 +36,7 @@ from include.recovery.postgres.preflight import Readiness, check
 from include.recovery.postgres.roles import only_roles, roles_of_database
 from include.recovery.postgres.server import PostgresServer
 from include.recovery.postgres.snapshot import Snapshot, exported_snapshot
-from include.recovery.processes import Crew, Stopped, run_parallel, stopped_by
+from include.recovery.processes import Crew
 
 Relation = tuple[str, str]
 
@@ -168,13 +169,12 @@ class _Job:
         """Everything at once, in ``streams`` streams."""
         grouping = plan_groups(self._snapshot.tables)
         with Crew(self._stop) as crew:
-            sized: list[tuple[int, Callable[[], None]]] = [
-                (group.size, partial(self._dump_group, crew, group)) for group in grouping.groups
+            # These two lock every table: early, before somebody has asked for one of them exclusively. Both are small.
+            jobs: list[Callable[[], None]] = [
+                partial(self._dump_schema, crew), partial(self._dump_rest, crew, grouping)
             ]
-            sized.append((grouping.rest_size + self._large_object_bytes(), partial(self._dump_rest, crew, grouping)))
-            sized.sort(key=lambda job: -job[0])
-            jobs = [job for _, job in sized]
-            jobs += [partial(self._dump_schema, crew), partial(self._dump_globals, crew)]
+            jobs += [partial(self._dump_group, crew, group) for group in grouping.groups]
+            jobs.append(partial(self._dump_globals, crew))
             coverage = self._options.coverage
             beside = [] if coverage is None else [partial(self._measure, coverage)]
             run_parallel(jobs, workers=self._options.streams, stop=self._stop, beside=beside)
@@ -283,12 +283,3 @@ class _Job:
 
     def _excluded(self) -> list[Relation]:
         return [parse_qualified(name) for name in self._readiness.exclude]
-
-    def _large_object_bytes(self) -> int:
-        try:
-            with self._server.connect() as connection:
-                row = connection.execute("SELECT pg_catalog.pg_table_size('pg_catalog.pg_largeobject')").fetchone()
-        except LifeboatError:
-            return 0
-        return int(row[0]) if row else 0
-

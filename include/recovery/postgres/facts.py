@@ -10,8 +10,8 @@ import psycopg
 
 from include.recovery.errors import SourceUnavailable
 from include.recovery.postgres.names import parse_qualified
-from include.recovery.postgres.restore import EMPTY, MAINTENANCE_DATABASE
-from include.recovery.postgres.server import PostgresServer, sql
+from include.recovery.postgres.restore import EMPTY
+from include.recovery.postgres.server import MAINTENANCE_DATABASE, PostgresServer, sql
 from include.recovery.runbook.target import Session, TargetFacts
 
 _SERVER = """

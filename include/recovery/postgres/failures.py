@@ -18,7 +18,8 @@ _GONE = ("server closed the connection", "connection to server", "could not conn
          "the database system is", "could not receive data from server", "could not send data to server",
          "connection not open", "SSL connection has been closed", "invalid snapshot identifier",
          "could not import the requested snapshot")
-_LOCKED = ("canceling statement due to lock timeout", "could not obtain lock", "deadlock detected")
+_LOCKED = ("canceling statement due to lock timeout", "could not obtain lock", "deadlock detected",
+           "canceling statement due to statement timeout")  # pg_dump's --lock-wait-timeout is one, and we set no other
 _DENIED = ("permission denied", "must be superuser", "must be owner", "must be member of")
 _RLS = ("row-level security", "row security")
 

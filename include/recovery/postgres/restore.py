@@ -7,7 +7,6 @@ for a whole one.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,28 +14,35 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, BinaryIO, Protocol
+from typing import Any
 
 import psycopg
 
 from include.recovery.catalog.model import Manifest, Part
-from include.recovery.errors import BackupCorrupt, BackupNotFound, LifeboatError, Refused, SourceError, ToolFailed
+from include.recovery.errors import LifeboatError, Refused, ToolFailed
+from include.recovery.jobs import run_parallel, stopped_by
 from include.recovery.parts.progress import NO_PROGRESS, Progress
-from include.recovery.parts.read import open_part
 from include.recovery.postgres import commands
-from include.recovery.postgres.archive import Contents, Entry, read_contents, split_contents
-from include.recovery.postgres.copy_text import CopyText
+from include.recovery.postgres.archive import Contents, Entry
 from include.recovery.postgres.failures import meaning, meaning_of_session
 from include.recovery.postgres.names import parse_qualified, quote
+from include.recovery.postgres.reading import (
+    Source,
+    data_parts,
+    fetch_archive,
+    foreign_key_ends,
+    load_rows,
+    parents_first,
+    private_folder,
+    read_rows,
+    tools_for,
+    with_partitions,
+)
 from include.recovery.postgres.roles import RolesReport, apply_roles, for_database
-from include.recovery.postgres.server import PostgresServer, sql
-from include.recovery.postgres.sql_text import significant, tokens
-from include.recovery.postgres.tools import Tools, find, major_of
-from include.recovery.processes import Crew, run_parallel, stopped_by
+from include.recovery.postgres.server import MAINTENANCE_DATABASE, PostgresServer, sql
+from include.recovery.processes import Crew
 from include.recovery.stores.port import ObjectStore
 
-Relation = tuple[str, str]
-MAINTENANCE_DATABASE = "postgres"
 EMPTY = """
     SELECT NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                         WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema')
@@ -44,39 +50,6 @@ EMPTY = """
                         WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema')
        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_largeobject_metadata)
 """
-
-
-@dataclass(frozen=True)
-class Source:
-    """A complete backup and the way to its content.
-
-    :param key: the backup's own key, unwrapped.
-    """
-
-    manifest: Manifest
-    store: ObjectStore
-    key: bytes
-
-    def part(self, name: str) -> Part:
-        """A part by name.
-
-        :raises BackupNotFound: when the backup has none of that name.
-        """
-        for part in self.manifest.parts:
-            if part.name == name:
-                return part
-        raise BackupNotFound(
-            f"backup {self.manifest.prefix} has no part {name!r}; it has "
-            + ", ".join(part.name for part in self.manifest.parts)
-        )
-
-    def open(self, part: Part, progress: Progress = NO_PROGRESS) -> BinaryIO:
-        """Stream a part's content."""
-        return open_part(self.store, part, self.key, self.manifest.context, progress=progress)
-
-    def stored_size(self, part: Part) -> int:
-        """Bytes that reading a part fetches."""
-        return sum(volume.size for volume in part.volumes)
 
 
 @dataclass(frozen=True)
@@ -192,8 +165,10 @@ class _Job:
         chosen, left_out = self._post_data(contents)
         entries = folder / "post-data.list"
         entries.write_text("".join(f"{entry.id};\n" for entry in chosen), encoding="utf-8")
+        definitions = folder / "pre-data.list"
+        definitions.write_text("".join(f"{entry.id};\n" for entry in parents_first(contents)), encoding="utf-8")
         with self._phase("definitions"):
-            self._tool(crew, "pre-data", archive)
+            self._tool(crew, "pre-data", archive, definitions)
         with self._phase("rows"):
             loads = [partial(self._load, crew, part) for part in sorted(parts, key=lambda part: -part.content_size)]
             run_parallel(loads, workers=self.options.streams, stop=self.stop)
@@ -226,6 +201,12 @@ class _Job:
                 for entry in contents.of_kind("DATABASE"):
                     for statement in for_database(entry.definition, self.server.database):
                         connection.execute(sql(statement))
+                    if entry.owner:
+                        # Before its content: the owner of the database may create in schema public, and an object can
+                        # be given only to a role that may create where it is.
+                        connection.execute(sql(
+                            f"ALTER DATABASE {quote(self.server.database)} OWNER TO {quote(entry.owner)}"
+                        ))
                 return True
         with self.server.connect() as connection:
             row = connection.execute(sql(EMPTY)).fetchone()
@@ -243,11 +224,11 @@ class _Job:
         except (psycopg.Error, LifeboatError):
             return  # The restore's own failure is what is raised; a server that is gone needs no tidying.
 
-    def _tool(self, crew: Crew, section: str, archive: Path, entries: Path | None = None) -> None:
+    def _tool(self, crew: Crew, section: str, archive: Path, entries: Path) -> None:
         jobs = self.options.streams if section == "post-data" else 1
         argv = commands.restore_file(
             self.tools, self.server.database, str(archive), section, jobs=jobs,
-            entries=str(entries) if entries else None,
+            entries=str(entries),
         )
         settings = {"synchronous_commit": "off", "maintenance_work_mem": self.options.work_memory}
         try:
@@ -304,8 +285,11 @@ class _Job:
             connection.execute(sql(entry.definition))
 
     def _post_data(self, contents: Contents) -> tuple[list[Entry], list[str]]:
-        """What to make after the rows are there; of a partial restore, nothing that needs rows that are not there."""
-        entries = [entry for entry in contents.entries if entry.section == "post-data"]
+        """What to make after the rows are there; of a partial restore, nothing that needs rows that are not there.
+
+        The tool picks the section: comments and privileges belong to one only through what they are about.
+        """
+        entries = list(contents.entries)
         if not self.tables:
             return entries, []
         left_out = [entry for entry in entries if entry.kind == "MATERIALIZED VIEW DATA"]
@@ -355,140 +339,3 @@ class _Job:
         began = monotonic()
         yield
         self.seconds[name] = round(self.seconds.get(name, 0.0) + monotonic() - began, 3)
-
-
-def data_parts(manifest: Manifest, tables: Collection[Relation]) -> list[Part]:
-    """The parts that hold rows of these tables; of all when none is named."""
-    data = [part for part in manifest.parts if part.role == "data"]
-    if not tables:
-        return data
-    return [part for part in data if any(parse_qualified(name) in tables for name in part.tables)]
-
-
-def with_partitions(contents: Contents, tables: Sequence[Relation], backup: str) -> list[Relation]:
-    """The tables, and the partitions of those that are partitioned.
-
-    :param backup: its name, for the message.
-    :raises BackupNotFound: when a table is not in the dump.
-    """
-    defined = {entry.relation for entry in contents.of_kind("TABLE")}
-    missing = [relation for relation in tables if relation not in defined]
-    if missing:
-        names = ", ".join(f"{schema}.{name}" for schema, name in missing)
-        known = ", ".join(sorted(f"{schema}.{name}" for schema, name in defined)[:30])
-        raise BackupNotFound(f"backup {backup} holds no table {names}; it holds {known}")
-    attached = [dotted(entry.definition)[:2] for entry in contents.of_kind("TABLE ATTACH")]
-    result = list(tables)
-    for relation in result:  # grows while it is walked: partitions have partitions
-        result += [child for parent, child in attached if parent == relation and child not in result]
-    return result
-
-
-def tools_for(manifest: Manifest, server: PostgresServer) -> Tools:
-    """The tools that can read the backup and write to the server.
-
-    :raises SourceError: when the server is older than the one that was backed up.
-    """
-    with server.with_database(MAINTENANCE_DATABASE).connect() as connection:
-        major = connection.info.server_version // 10000
-    dumped = major_of(manifest.server_version)
-    if major < dumped:
-        raise SourceError(
-            f"{server.redacted}: the server is PostgreSQL {major} and the backup was taken from PostgreSQL {dumped}; "
-            f"restore to version {dumped} or newer"
-        )
-    written_by = major_of(manifest.tool_versions.get("pg_dump", manifest.server_version))
-    return find(max(major, written_by), tool="pg_restore")
-
-
-def fetch_archive(source: Source, path: Path, progress: Progress = NO_PROGRESS) -> Contents:
-    """Write the definitions' dump (no rows are in it) to a private file, and return what is in it."""
-    with source.open(source.part("schema"), progress) as stream, path.open("wb") as file:
-        while chunk := stream.read(1024 * 1024):
-            file.write(chunk)
-    return read_contents(path.read_bytes())
-
-
-class Rows(Protocol):
-    """Called for each table of a part: its entry, and its rows, all of which must be taken."""
-
-    def __call__(self, entry: Entry, rows: Iterator[bytes]) -> None: ...
-
-
-def read_rows(
-    crew: Crew, source: Source, part: Part, *, tools: Tools, server: PostgresServer, take: Rows,
-    progress: Progress = NO_PROGRESS,
-) -> Contents:
-    """Hand out the rows of each table of a part as COPY text, one table after the other.
-
-    :param server: for messages and the tool's environment; nothing connects to it here.
-    :return: what the part says that it holds.
-    :raises BackupCorrupt: when the part is missing or damaged.
-    """
-    with (
-        source.open(part, progress) as stored,
-        crew.child(commands.print_sql(tools, data_only=True), env=server.environment(), stdin="pipe",
-                   stdout="pipe") as child,
-    ):
-        contents, stream = split_contents(stored)
-        failures: list[BaseException] = []
-
-        def feed() -> None:
-            try:
-                child.feed(stream)
-            except BaseException as error:
-                failures.append(error)
-                child.kill()
-
-        feeder = threading.Thread(target=feed, name=f"feed-{part.name}")
-        feeder.start()
-        try:
-            text = CopyText(child.stdout, contents.of_kind("TABLE DATA"))
-            while (entry := text.next_table()) is not None:
-                take(entry, text.rows())
-        except (ToolFailed, BackupCorrupt):
-            child.kill()
-            feeder.join()
-            if not failures:
-                raise
-        finally:
-            child.kill()
-            feeder.join()
-        if failures:
-            error = failures[0]
-            raise meaning(error, server, f"reading part {part.name}") if isinstance(error, ToolFailed) else error
-    return contents
-
-
-def load_rows(connection: psycopg.Connection[Any], copy: str, rows: Iterator[bytes]) -> None:
-    """Load rows into a table that the current transaction has made or truncated.
-
-    :param copy: the dump's ``COPY ... FROM stdin;``.
-    """
-    statement = copy.strip().removesuffix(";").removesuffix(" FROM stdin")
-    with connection.cursor() as cursor, cursor.copy(sql(f"{statement} FROM STDIN WITH (FREEZE)")) as into:
-        for chunk in rows:
-            into.write(chunk)
-
-
-def foreign_key_ends(definition: str) -> tuple[Relation, Relation]:
-    """The table that has a foreign key, and the table that it refers to, out of the SQL that makes it."""
-    pairs = dotted(definition)
-    return pairs[0], pairs[-1]
-
-
-def dotted(definition: str) -> list[Relation]:
-    """Every ``schema.name`` that a piece of SQL mentions, in order."""
-    words = significant(list(tokens(definition)))
-    return [
-        (str(words[place].name), str(words[place + 2].name))
-        for place in range(len(words) - 2)
-        if words[place + 1].text == "." and words[place].name is not None and words[place + 2].name is not None
-    ]
-
-
-@contextmanager
-def private_folder() -> Iterator[Path]:
-    """A folder for small files that only we can read; gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="lifeboat-") as folder:
-        yield Path(folder)

@@ -14,6 +14,8 @@ from include.recovery.connections import ConnectionInfo
 from include.recovery.errors import SourceError, SourceUnavailable
 
 APPLICATION_NAME = "lifeboat"
+MAINTENANCE_DATABASE = "postgres"
+"""Where to log in when the database itself is made, renamed or dropped."""
 CONNECT_TIMEOUT = 10
 _SESSION = {
     # A policy of the server must not end or block a backup in the middle; the work has limits of its own.

@@ -16,8 +16,7 @@ import psycopg
 from include.recovery.errors import Refused, SourceUnavailable
 from include.recovery.postgres.failures import meaning_of_session
 from include.recovery.postgres.names import literal, quote
-from include.recovery.postgres.restore import MAINTENANCE_DATABASE
-from include.recovery.postgres.server import PostgresServer, sql
+from include.recovery.postgres.server import MAINTENANCE_DATABASE, PostgresServer, sql
 
 _LISTS = ("search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries",
           "shared_preload_libraries", "unix_socket_directories")

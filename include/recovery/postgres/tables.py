@@ -19,13 +19,14 @@ from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.postgres.archive import Contents, Entry
 from include.recovery.postgres.failures import meaning_of_session
 from include.recovery.postgres.names import parse_qualified, quote
-from include.recovery.postgres.restore import (
+from include.recovery.postgres.reading import (
     Relation,
     Source,
     data_parts,
     dotted,
     fetch_archive,
     load_rows,
+    parents_first,
     private_folder,
     read_rows,
     tools_for,
@@ -144,7 +145,7 @@ def choose(contents: Contents, tables: Sequence[Relation], backup: str) -> Chose
     pieces += [entry for entry in contents.of_kind("INDEX ATTACH")
                if {*dotted(entry.definition)[:2]} <= named and entry not in pieces]
     _refuse_doubles(named)
-    order = {entry.id: place for place, entry in enumerate(contents.entries)}
+    order = {entry.id: place for place, entry in enumerate(parents_first(contents))}
     pieces.sort(key=lambda entry: order[entry.id])
     return Chosen(
         tuple(wanted),

@@ -7,8 +7,7 @@ from psycopg import sql
 
 from include.recovery.errors import Refused
 from include.recovery.postgres.failures import meaning_of_session
-from include.recovery.postgres.restore import MAINTENANCE_DATABASE
-from include.recovery.postgres.server import PostgresServer
+from include.recovery.postgres.server import MAINTENANCE_DATABASE, PostgresServer
 
 MARK = "_restored_"
 """In the name of every database that ``safeguard.staging_database`` names."""

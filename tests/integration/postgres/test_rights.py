@@ -71,7 +71,8 @@ def test_row_level_security_that_hides_rows_is_found(
     weak: PostgresServer, fresh_database: PostgresServer, depot: Depot
 ) -> None:
     execute(
-        fresh_database, "GRANT USAGE ON SCHEMA hidden TO weak", "GRANT SELECT ON ALL TABLES IN SCHEMA public, hidden TO weak",
+        fresh_database, "GRANT USAGE ON SCHEMA hidden TO weak",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA public, hidden TO weak",
         "GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO weak", "ALTER TABLE public.seen ENABLE ROW LEVEL SECURITY",
     )
     with pytest.raises(RowsHidden, match=r"hide rows of public\.seen from the role; give it BYPASSRLS"):

@@ -49,7 +49,8 @@ def test_a_swap_keeps_the_live_database_and_carries_its_properties_over(
     run(postgres_server, "CREATE ROLE swap_app")
     for statement in (
         f'ALTER DATABASE "{live}" SET search_path = a, "B c"', f"ALTER DATABASE \"{live}\" SET work_mem = '7MB'",
-        f'ALTER ROLE swap_app IN DATABASE "{live}" SET statement_timeout = 5', f'ALTER DATABASE "{live}" OWNER TO swap_app',
+        f'ALTER ROLE swap_app IN DATABASE "{live}" SET statement_timeout = 5',
+        f'ALTER DATABASE "{live}" OWNER TO swap_app',
         f"COMMENT ON DATABASE \"{live}\" IS 'it''s live'", f'REVOKE ALL ON DATABASE "{live}" FROM PUBLIC',
         f'GRANT CONNECT ON DATABASE "{live}" TO swap_app', f'ALTER DATABASE "{live}" CONNECTION LIMIT 33',
         f'ALTER DATABASE "{restored}" SET work_mem = \'1MB\'',

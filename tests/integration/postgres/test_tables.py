@@ -63,7 +63,8 @@ def test_tables_come_back_beside_the_live_ones_which_do_not_notice(everything: P
 
 @pytest.mark.demand("R9")
 def test_one_table_fetches_its_own_part_only(fresh_database: PostgresServer, depot: Depot) -> None:
-    run(fresh_database, "CREATE TABLE public.small AS SELECT g AS id, md5(g::text) AS a FROM generate_series(1, 20000) g")
+    run(fresh_database, "CREATE TABLE public.small AS SELECT g AS id, md5(g::text) AS a"
+                        " FROM generate_series(1, 20000) g")
     run(fresh_database, "CREATE TABLE public.large AS SELECT g AS id, md5(g::text) || md5((g * 7)::text) AS a"
                         " FROM generate_series(1, 600000) g")
     backup = depot.back_up(fresh_database, zstd_level=1)
@@ -132,7 +133,8 @@ def test_a_tables_rows_are_replaced_in_place(
         assert any("orders_user_id_fkey" in name for name in swap.foreign_keys)
         assert live_differences(compared(backup, everything)) == []
         assert run(everything, "SELECT 'app.users'::regclass::oid") == oid
-        assert run(everything, 'SELECT count(*) FROM before_it."app.users" WHERE email LIKE \'overwritten%\'') == [(501,)]
+        kept_rows = run(everything, 'SELECT count(*) FROM before_it."app.users" WHERE email LIKE \'overwritten%\'')
+        assert kept_rows == [(501,)]
         again = replace_tables(everything, source, tables, expected=backup.manifest.fingerprint, **kept)
         assert again.repeated
         run(everything, "INSERT INTO app.users (email) VALUES ('next@x.org')")
