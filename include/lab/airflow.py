@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -221,11 +222,11 @@ class AirflowLab:
         named = self.environment.get("LIFEBOAT_POLICIES")
         policies = load_folder(Path(named) if named else self.project / "include" / "policies")
         admin = next(user for user, role in AIRFLOW_USERS.items() if role == "admin")
-        client = AirflowClient(self.url, admin, self.secret.users[admin])
-        present = {pool["name"] for pool in client.call("GET", "pools", params={"limit": 1000})["pools"]}
-        for name, pool in pools(policies).items():
-            if name not in present:
-                client.call("POST", "pools", json={"name": name, **pool})
+        with closing(AirflowClient(self.url, admin, self.secret.users[admin])) as client:
+            present = {pool["name"] for pool in client.call("GET", "pools", params={"limit": 1000})["pools"]}
+            for name, pool in pools(policies).items():
+                if name not in present:
+                    client.call("POST", "pools", json={"name": name, **pool})
 
     def _airflow(self, *words: str) -> str:
         """Run an ``airflow`` command to its end."""

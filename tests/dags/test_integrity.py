@@ -62,6 +62,42 @@ def test_schedules_are_in_the_systems_own_time_zone(dags: dict[str, DAG]) -> Non
             )
 
 
+@pytest.mark.demand("R1")
+def test_rylies_daily_dump_is_taken_between_two_and_four_in_the_night(dags: dict[str, DAG]) -> None:
+    dag = dags["backup__rylie-ai__daily"]
+    minute, hour, *every = dag.timetable.expression.split()
+    assert 2 <= int(hour) + int(minute) / 60 <= 4
+    assert every == ["*", "*", "*"]
+
+
+@pytest.mark.demand("K7")
+def test_every_source_is_drilled_on_a_schedule(dags: dict[str, DAG]) -> None:
+    for system in POLICIES.systems.values():
+        drilled = {source for drill in system.drills.values() for source in drill.sources}
+        assert drilled == {source.name for source in system.sources}
+        assert all(dags[f"drill__{system.system}__{cadence}"].timetable.expression for cadence in system.drills)
+
+
+@pytest.mark.demand("A6")
+def test_the_runbook_shows_its_steps_by_name(dags: dict[str, DAG]) -> None:
+    """Identify, stop the services, restore, verify, restart, validate; and what Lifeboat puts between."""
+    tasks = [task.task_id for task in dags["disaster_recovery__aiaas"].topological_sort()]
+    phases = list(dict.fromkeys(task_id.partition(".")[0] for task_id in tasks))
+    assert phases == [
+        "declare", "assess", "approve", "stage", "isolate", "safeguard", "provision",
+        "restore", "verify", "resume", "validate", "close",
+    ]  # fmt: skip
+
+
+@pytest.mark.demand("L32")
+def test_the_button_takes_critical_systems_first(dags: dict[str, DAG]) -> None:
+    button = dags["disaster_recovery"]
+    for system in POLICIES.systems.values():
+        task = button.get_task(f"priority_{system.priority}.recover__{system.system}")
+        before = {name.rpartition("__")[2] for name in task.get_flat_relative_ids(upstream=True)}
+        assert before == {s.system for s in POLICIES.systems.values() if s.priority < system.priority}
+
+
 def test_every_task_can_survive_a_killed_worker(dags: dict[str, DAG]) -> None:
     """A killed worker is not asked about its exception: only ``retries`` counts then."""
     for dag in dags.values():

@@ -26,7 +26,6 @@ def policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.demand("K7")
 def test_one_bad_policy_takes_only_its_own_dags(policies: Path) -> None:
     labdojo = policies / "labdojo.yaml"
     labdojo.write_text(labdojo.read_text().replace("priority: 1", "priority: first"))

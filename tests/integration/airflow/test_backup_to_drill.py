@@ -10,6 +10,7 @@ from tests.fixtures.airflow_server import AirflowServer, Run, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 
+@pytest.mark.demand("D3", "R4", "R13", "R16", "L24", "D2")
 def test_a_backup_is_taken_copied_and_proven(airflow_server: AirflowServer) -> None:
     run = airflow_server.run("backup__harbor__daily", {"note": "before the storm", "hold": True})
     assert run.state == "success", run.tasks()

@@ -34,6 +34,7 @@ def clean_harbour(airflow_server: AirflowServer) -> Iterator[set[str]]:
     before = airflow_server.databases()
     yield before
     with airflow_server.clusters["harbor"].connect() as connection:
+        connection.execute(b"ALTER DATABASE harbor ALLOW_CONNECTIONS true")
         for name in airflow_server.databases() - before:
             if name.startswith("harbor"):
                 connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
@@ -81,7 +82,7 @@ def test_a_rehearsal_of_single_tables(airflow_server: AirflowServer, backup: str
     assert "public.captains restored" in run.log("resume.swap_in__main-db")
 
 
-@pytest.mark.demand("K4")
+@pytest.mark.demand("K4", "L21")
 def test_an_incident_needs_another_person_and_keeps_what_was_there(
     airflow_server: AirflowServer, backup: str, clean_harbour: set[str]
 ) -> None:
