@@ -1,0 +1,56 @@
+"""The benchmarks' own arithmetic, and how they watch a command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.processes import run, shell
+from tests.benchmarks.results import GOALS, Goal, Result, faster, write
+
+MIB = 1024 * 1024
+
+
+def test_a_ratio_is_one_of_medians() -> None:
+    result = faster("logical_restore", "classic", [10.0, 30.0, 20.0], [4.0, 100.0, 5.0], "more")
+
+    assert result.ratio == 4
+    assert result.detail == "5.00 s (4.00, 100.00, 5.00) against 20.00 s (10.00, 30.00, 20.00); more"
+
+
+def test_goals_are_met_from_their_side() -> None:
+    assert Goal(6).met(6)
+    assert not Goal(6).met(5.99)
+    assert Goal(1.1, at_most=True).met(1.1)
+    assert not Goal(1.1, at_most=True).met(1.11)
+    assert str(GOALS["memory_growth"]) == "at most 1.05"
+
+
+def test_results_of_other_benchmarks_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    write([Result("a", 1, "x", "old"), Result("b", 2, "x", "kept")], path)
+    write([Result("a", 3, "x", "new")], path)
+
+    assert json.loads(path.read_text()) == [
+        {"name": "a", "ratio": 3, "baseline": "x", "detail": "new"},
+        {"name": "b", "ratio": 2, "baseline": "x", "detail": "kept"},
+    ]
+
+
+def test_memory_is_that_of_the_whole_family() -> None:
+    hold = "import time; data = bytearray(b'x') * (64 << 20); time.sleep(1)"
+    script = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {hold!r}]); {hold}; child.wait()"
+
+    cost = run([sys.executable, "-c", script], os.environ, memory=True)
+
+    assert 128 * MIB < cost.peak < 256 * MIB
+    assert cost.seconds >= 1
+
+
+def test_a_failure_in_the_middle_of_a_pipe_is_one() -> None:
+    with pytest.raises(RuntimeError, match="failed"):
+        shell("false | cat", os.environ)
