@@ -41,7 +41,7 @@ def clean_harbour(airflow_server: AirflowServer) -> Iterator[set[str]]:
 
 
 def captains(server: AirflowServer, database: str = "harbor") -> list[str]:
-    with server.database(database) as connection:
+    with server.database(database=database) as connection:
         return [row[0] for row in connection.execute("SELECT name FROM captains ORDER BY id")]
 
 

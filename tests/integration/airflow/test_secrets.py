@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from include.lab.postgres import PostgresCluster
 from tests.fixtures.airflow_server import AirflowServer, Run
-from tests.fixtures.servers import Kms, ObjectStores, SlackSink
+from tests.fixtures.servers import ObjectStores, SlackSink
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 RUNS = {
@@ -52,7 +53,7 @@ class CommandLines(threading.Thread):
 
 
 def test_no_secret_shows_anywhere(
-    airflow_server: AirflowServer, planted: dict[str, str], slack_sink: SlackSink, kms: Kms
+    airflow_server: AirflowServer, planted: dict[str, str], slack_sink: SlackSink, postgres_cluster: PostgresCluster
 ) -> None:
     watch = CommandLines()
     watch.start()
@@ -69,7 +70,7 @@ def test_no_secret_shows_anywhere(
     for path in airflow_server.lab.registry.logs.glob("*.log"):
         if names := seen_in(path.read_text(errors="replace"), planted):
             found[f"log {path.name}"] = names
-    with airflow_server.database("airflow") as connection:
+    with postgres_cluster.connect("airflow") as connection:
         for table in ("xcom", "rendered_task_instance_fields", "dag_run", "serialized_dag", "log", "hitl_detail"):
             rows = connection.execute(f"SELECT row_to_json(t)::text FROM {table} t".encode()).fetchall()
             if names := seen_in("\n".join(row[0] for row in rows), planted):
