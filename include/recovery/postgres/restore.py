@@ -238,16 +238,21 @@ class _Job:
             raise meaning(error, self.server, f"restoring the definitions ({section})") from error
 
     def _load(self, crew: Crew, part: Part) -> None:
-        """One part into the database."""
-        if part.name == "rest" and not self.tables:
-            self._load_by_tool(crew, part)
-        else:
+        """One part into the database.
+
+        Streaming whole parts through pg_restore takes the least work. COPY through a session of ours spares the server
+        some of its own (FREEZE, no WAL where ``wal_level`` is minimal) but costs us more than that [measured: 12.3
+        against 11.7 CPU-seconds for 0.6 GB]; it is the way to take single tables out of a part.
+        """
+        if self.tables:
             self._load_by_copy(crew, part)
+        else:
+            self._load_by_tool(crew, part)
         with self._lock:
             self.fetched += self.source.stored_size(part)
 
     def _load_by_tool(self, crew: Crew, part: Part) -> None:
-        """With all that is not rows of tables: positions of sequences, large objects."""
+        """With all that is in it, also the positions of sequences and large objects."""
         argv = commands.restore_stream(self.tools, self.server.database)
         try:
             with (
