@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import grp
 import json
 import os
+import pwd
 import shlex
 import sys
 from collections.abc import Collection
@@ -253,8 +255,12 @@ class Lab:
     def _command(self) -> str:
         names = ("HOME", "PYTHONPATH", "LIFEBOAT_CONNECTIONS", "LIFEBOAT_SCRATCH")
         exports = "".join(f"export {name}={shlex.quote(self.airflow.variables()[name])}\n" for name in names)
-        python = shlex.quote(sys.executable)
-        return f'#!/bin/sh\n{exports}exec {python} -m include.recovery.cli "$@"\n'
+        user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+        become = f"setpriv --reuid {user} --regid {group} --init-groups"
+        return (
+            f'#!/bin/sh\n[ "$(id -u)" != 0 ] || exec {become} "$0" "$@"\n{exports}export PYTHONDONTWRITEBYTECODE=1\n'
+            f'exec {shlex.quote(sys.executable)} -m include.recovery.cli "$@"\n'
+        )
 
     def _start_python(
         self, name: str, module: str, *words: str, port: int | None = None, env: dict[str, str] | None = None

@@ -86,9 +86,9 @@ class Registry:
                 start_new_session=True,
             )
         stat = _stat(process.pid)
+        process.returncode = 0  # ours to reap in _stat(): Popen must not warn about a process that lives on
         if stat is None:
             raise LabError(f"{name} ended at once; see {self.log(name)}")
-        process.returncode = 0  # ours to reap in _stat(): Popen must not warn about a process that lives on
         recorded = Recorded(name, stat.pid, stat.started, _boot(), time.monotonic_ns(), stop_signal)
         path = self._path(name)
         temporary = path.with_suffix(".new")
@@ -133,6 +133,11 @@ class Registry:
             raise LabError(f"{name}: processes {left} did not end; look at them with ps")
         path.unlink(missing_ok=True)
         return found
+
+    def processes(self, name: str) -> list[int]:
+        """The living processes of a server's session."""
+        recorded = self._read(self._path(name))
+        return _members(recorded) if recorded else []
 
     def names_running(self) -> list[str]:
         """Those on record that run, the one started last first."""

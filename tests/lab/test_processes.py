@@ -62,15 +62,16 @@ def test_a_child_that_ignores_requests_is_killed(registry: Registry, tmp_path: P
 
 
 def test_a_stranger_with_the_same_process_id_is_left_alone(registry: Registry) -> None:
-    with subprocess.Popen(SLEEP, start_new_session=True) as stranger:
-        ours = registry.start("ours", SLEEP)
-        path = registry.directory / "ours.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), "pid": stranger.pid}))
-        assert not registry.alive("ours")
-        assert not registry.stop("ours")
-        assert stranger.poll() is None
-        stranger.kill()
+    stranger = subprocess.Popen(SLEEP, start_new_session=True)
+    time.sleep(0.05)  # start times have ticks of 10 ms
+    ours = registry.start("ours", SLEEP)
+    path = registry.directory / "ours.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pid": stranger.pid}))
+    alive, stopped, survived = registry.alive("ours"), registry.stop("ours"), stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
     os.kill(ours.pid, signal.SIGKILL)
+    assert (alive, stopped, survived) == (False, False, True)
 
 
 def test_nothing_of_an_earlier_boot_is_taken_for_ours(registry: Registry) -> None:
@@ -97,7 +98,7 @@ def test_the_guard_stops_servers_when_its_starter_is_killed(tmp_path: Path) -> N
 
 
 def test_waiting_names_the_server_that_ended(registry: Registry) -> None:
-    registry.start("brief", ["true"])
+    registry.start("brief", ["sleep", "0.3"])
     with pytest.raises(LabError, match=r"brief ended while it was starting; see .*brief\.log"):
         wait_for(
             "brief", lambda: False, seconds=5, alive=lambda: registry.alive("brief"), log=str(registry.log("brief"))
