@@ -56,7 +56,6 @@ def test_everything_that_is_missing_is_named_at_once(weak: PostgresServer, fresh
     assert "public.seen" not in message
 
 
-@pytest.mark.demand("D2")
 def test_a_backup_without_rights_on_one_table_fails_and_leaves_nothing(
     weak: PostgresServer, fresh_database: PostgresServer, depot: Depot
 ) -> None:
@@ -124,7 +123,6 @@ def test_leaving_a_table_out_silently_is_noticed(
     assert depot.catalog.backups() == []
 
 
-@pytest.mark.demand("L10")
 def test_the_prepared_roles_can_do_their_work_and_no_more(
     everything: PostgresServer, depot: Depot, scratch: ScratchServer
 ) -> None:
@@ -152,7 +150,6 @@ def test_the_prepared_roles_can_do_their_work_and_no_more(
                 connection.execute(statement.encode())
 
 
-@pytest.mark.demand("L10")
 def test_an_ordinary_database_is_restored_and_swapped_in_without_a_superuser(
     fresh_database: PostgresServer, depot: Depot
 ) -> None:

@@ -12,7 +12,7 @@ from tests.integration.postgres.conftest import Depot, compared
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
-@pytest.mark.demand("L10", "L24")
+@pytest.mark.demand("L24")
 def test_everything_comes_back_identical(everything: PostgresServer, depot: Depot, scratch: ScratchServer) -> None:
     backup = depot.back_up(everything)
     report = depot.restore(backup, scratch.server(), "everything_copy")
@@ -36,7 +36,6 @@ def test_everything_comes_back_identical(everything: PostgresServer, depot: Depo
         assert analysed == (501,)
 
 
-@pytest.mark.demand("L10")
 def test_the_application_logs_in_to_the_restored_copy(
     everything: PostgresServer, depot: Depot, postgres_server: PostgresServer
 ) -> None:

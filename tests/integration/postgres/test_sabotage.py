@@ -165,6 +165,7 @@ def test_a_table_cannot_be_dropped_or_emptied_under_a_backup(sizable: PostgresSe
     assert done.is_set()
 
 
+@pytest.mark.demand("L24")
 def test_rows_written_during_the_backup_are_not_in_it(
     sizable: PostgresServer, depot: Depot, scratch: ScratchServer
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_restore_over_something_is_refused(sizable: PostgresServer, depot: Dep
     assert run(sizable, "SELECT count(*) FROM public.one") == [(120000,)]
 
 
+@pytest.mark.demand("L24")
 def test_one_changed_value_and_one_missing_row_are_found(
     sizable: PostgresServer, depot: Depot, scratch: ScratchServer
 ) -> None:

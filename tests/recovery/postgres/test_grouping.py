@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,7 +30,6 @@ def test_every_table_is_in_exactly_one_place(given_sizes: list[int]) -> None:
     assert sorted(planned, key=lambda t: t.name) == sorted(tables, key=lambda t: t.name)
 
 
-@pytest.mark.demand("R9")
 @given(sizes)
 def test_a_table_of_two_percent_is_alone_in_its_part(given_sizes: list[int]) -> None:
     total = sum(given_sizes)
