@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from include.recovery.fingerprint.session import Session, rows
 from include.recovery.fingerprint.tables import USER_SCHEMA, extension_of
 
@@ -113,9 +115,14 @@ HAVING count(*) > 0
 """
 
 
-def read_roles(session: Session) -> Items:
-    """Roles with their attributes, memberships and settings, by name. The system's own ``pg_`` roles are left out."""
-    return dict(rows(session, _ROLES))
+def read_roles(session: Session, only: Collection[str] | None = None) -> Items:
+    """Roles with their attributes, memberships and settings, by name. The system's own ``pg_`` roles are left out.
+
+    :param only: names of the roles that count; None for all of the server.
+    """
+    if only is None:
+        return dict(rows(session, _ROLES))
+    return dict(rows(session, f"{_ROLES} AND r.rolname = ANY (%s)", [list(only)]))
 
 
 def read_grants(session: Session) -> Items:

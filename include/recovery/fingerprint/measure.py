@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,6 +60,7 @@ def measure(
     mode: Mode | None = None,
     unlogged: bool = True,
     access: bool = True,
+    roles: Collection[str] | None = None,
     sequences: Mapping[str, SequenceFingerprint] | None = None,
     stop: threading.Event | None = None,
 ) -> DatabaseFingerprint:
@@ -76,6 +77,8 @@ def measure(
     :param mode: how rows are hashed, to compare with a fingerprint of an older server; None for the best there is.
     :param unlogged: False where unlogged tables cannot be expected to hold rows (recovery from WAL).
     :param access: whether roles, owners and privileges are part of it.
+    :param roles: names of the roles that the database knows, where the server has those of other databases too; None
+        for all of the server.
     :param sequences: positions that were read before the dump began (``read_sequences``); None reads them now.
     :param stop: when set, running queries are cancelled and ``LifeboatError`` is raised.
     :raises InsufficientRights: naming every table that the role may not read.
@@ -90,7 +93,7 @@ def measure(
         if mode is None:
             mode = "record" if first.info.server_version >= RECORD_HASH_SINCE else "text"
         selection = select_tables(first, exclude=excluded, only=only, unlogged=unlogged)
-        state = _State(mode=mode, share=share)
+        state = _State(mode=mode, share=share, only_roles=roles)
         if only is None:
             state.sequences = read_sequences(first) if sequences is None else dict(sequences)
         run_on_all(sessions, _work(state, selection.tables, len(sessions), whole=only is None, access=access), stop)
@@ -143,6 +146,7 @@ class _State:
 
     mode: Mode
     share: float
+    only_roles: Collection[str] | None = None
     tables: dict[str, TableFingerprint] = field(default_factory=dict)
     definitions: list[Definition] = field(default_factory=list)
     sequences: dict[str, SequenceFingerprint] = field(default_factory=dict)
@@ -177,7 +181,7 @@ class _State:
 
     def read_access(self, session: Session) -> None:
         """Read roles, owners and privileges."""
-        self.roles = read_roles(session)
+        self.roles = read_roles(session, self.only_roles)
         self.grants = read_grants(session)
 
     def fingerprint(

@@ -162,11 +162,14 @@ class _Job:
         self._qualified = {table.relation: table.qualified for table in snapshot.tables}
         self._parts: dict[str, Part] = {}
         self._held: dict[Relation, str] = {}
+        self._roles: frozenset[str] = frozenset()
         self._fingerprint: DatabaseFingerprint | None = None
         self._lock = threading.Lock()
 
     def run(self) -> DatabaseBackup:
         """Everything at once, in ``streams`` streams."""
+        with self._server.connect() as connection:
+            self._roles = frozenset(roles_of_database(connection))
         grouping = plan_groups(self._snapshot.tables)
         with Crew(self._stop) as crew:
             # These two lock every table: early, before somebody has asked for one of them exclusively. Both are small.
@@ -243,11 +246,9 @@ class _Job:
         argv = commands.dump_globals(self._tools, self._server.database, passwords=self._readiness.passwords)
         try:
             script = crew.run(argv, env=self._server.environment()).decode()
-            with self._server.connect() as connection:
-                roles = roles_of_database(connection)
         except ToolFailed as error:
             raise meaning(error, self._server, "dumping the roles") from error
-        stream = io.BytesIO(only_roles(script, set(roles)).encode())
+        stream = io.BytesIO(only_roles(script, self._roles).encode())
         part = self._sink.store_part(stream, "globals", "globals", (), zstd_level=self._options.zstd_level,
                                       progress=self._progress)
         with self._lock:
@@ -263,6 +264,7 @@ class _Job:
                 exclude=self._readiness.exclude,
                 workers=self._options.fingerprint_workers,
                 coverage=coverage,
+                roles=self._roles,
                 sequences=self._snapshot.sequences,
                 stop=self._stop,
             )

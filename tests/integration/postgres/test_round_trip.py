@@ -36,6 +36,23 @@ def test_everything_comes_back_identical(everything: PostgresServer, depot: Depo
         assert analysed == (501,)
 
 
+def test_roles_of_other_databases_on_the_server_are_no_difference(
+    everything: PostgresServer, depot: Depot, scratch: ScratchServer, postgres_server: PostgresServer
+) -> None:
+    with postgres_server.connect() as connection:
+        connection.execute("CREATE ROLE neighbour LOGIN")
+    try:
+        backup = depot.back_up(everything)
+    finally:
+        with postgres_server.connect() as connection:
+            connection.execute("DROP ROLE neighbour")
+    depot.restore(backup, scratch.server(), "without_neighbours")
+    verdict = compared(backup, scratch.server("without_neighbours"))
+    assert [difference.message for difference in verdict.differences] == []
+    assert "role app_login" in backup.manifest.fingerprint.items
+    assert "role neighbour" not in backup.manifest.fingerprint.items
+
+
 def test_the_application_logs_in_to_the_restored_copy(
     everything: PostgresServer, depot: Depot, postgres_server: PostgresServer
 ) -> None:
