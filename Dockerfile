@@ -14,7 +14,9 @@ RUN apt-get update \
     && sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
     && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
     && for major in ${POSTGRES_MAJORS}; do apt-get install -y --no-install-recommends "postgresql-${major}"; done \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* \
+    && printf '#!/bin/sh\nexec python -m include.recovery.cli "$@"\n' > /usr/local/bin/lifeboat \
+    && chmod 755 /usr/local/bin/lifeboat
 
 USER airflow
 COPY --chown=airflow:root pyproject.toml requirements.txt /tmp/lifeboat/
