@@ -13,6 +13,10 @@ from collections.abc import Sequence
 LINT = (["ruff", "check", "--no-cache", "--quiet", "."], ["mypy", "--cache-dir=/dev/null"])
 
 
+EVERYTHING = ("-n", "2", "--dist", "loadfile")
+"""Without arguments: all tests, in two processes, which share the servers of the session."""
+
+
 def main(arguments: Sequence[str]) -> None:
     """Never returns: pytest takes this process over."""
     for command in LINT if not arguments else ():
@@ -20,7 +24,7 @@ def main(arguments: Sequence[str]) -> None:
         code = subprocess.run([sys.executable, "-m", *command], check=False).returncode
         if code != 0:
             sys.exit(code)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or EVERYTHING)])  # noqa: S606
 
 
 if __name__ == "__main__":
