@@ -18,7 +18,8 @@ import zstandard
 
 from include.recovery.catalog.model import Part, PartRole, Volume
 from include.recovery.errors import LeaseLost, LifeboatError
-from include.recovery.parts.message import FRAME_BYTES, encrypting
+from include.recovery.parts.level import Resumed, beginning_of, paying_level
+from include.recovery.parts.message import encrypting
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.stores.port import ObjectStore
 
@@ -48,6 +49,7 @@ def store_part(
     :param stream: read to its end in one thread.
     :param prefix: the backup's place in the store, with a trailing slash.
     :param tables: qualified names of the tables whose rows are in the stream.
+    :param zstd_level: level 1 is taken instead for a stream that this one does not make smaller.
     :param context: the backup's identity; the part's and volume's names are added for each message.
     :param stop: once set, storing ends with ``LeaseLost`` and nothing new becomes visible.
     :param finished: called at the stream's end and before its last bytes become visible; raises when the stream's
@@ -55,8 +57,11 @@ def store_part(
     """
     _widen(stream)
     content = _Counted(stream)
-    compressor = zstandard.ZstdCompressor(level=zstd_level, write_checksum=True, write_content_size=False)
-    compressed = _Volumes(cast(BinaryIO, compressor.stream_reader(cast(BinaryIO, content), read_size=READ_BYTES)))
+    beginning = beginning_of(cast(BinaryIO, content))
+    level = paying_level(beginning, zstd_level)
+    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=False)
+    whole = cast(BinaryIO, Resumed(beginning, cast(BinaryIO, content)))
+    compressed = _Volumes(cast(BinaryIO, compressor.stream_reader(whole, read_size=READ_BYTES)))
     volumes: list[Volume] = []
     try:
         while compressed.begin(volume_bytes):
@@ -104,14 +109,13 @@ def _store_volume(
 ) -> Volume:
     digest = hashlib.sha512()
     size = 0
-    encrypted = encrypting(cast(BinaryIO, compressed), data_key, context)
     with store.writer(key) as writer:
-        while frame := encrypted.read(FRAME_BYTES):
+        for piece in encrypting(cast(BinaryIO, compressed), data_key, context):
             _check(stop, key)
-            digest.update(frame)
-            writer.write(frame)
-            size += len(frame)
-            tell(len(frame))
+            digest.update(piece)
+            writer.write(piece)
+            size += len(piece)
+            tell(len(piece))
         if compressed.at_end and finished is not None:
             finished()
         _check(stop, key)
@@ -187,9 +191,6 @@ class _Volumes:
         if len(data) < wanted or (self._left == 0 and self._look_ahead()):
             self.at_end = True
         return data
-
-    def close(self) -> None:
-        """The encryption library closes what it has read to the end; the next volume still needs the stream."""
 
     def _look_ahead(self) -> bool:
         """Whether the stream is at its end."""
