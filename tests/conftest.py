@@ -9,6 +9,8 @@ pytest_plugins = [
     "tests.fixtures.shared",
     "tests.fixtures.servers",
     "tests.fixtures.airflow_server",
+    "tests.fixtures.harbor",
+    "tests.fixtures.browser",
     "tests.fixtures.demands_plugin",
 ]
 

@@ -3,57 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from include.lab.airflow import AirflowClient
 from include.lab.errors import LabError
 from include.recovery.runbook.approval import read_approvals
 from tests.fixtures.airflow_server import AirflowServer, Run
+from tests.fixtures.harbor import (
+    APPROVAL,
+    RUNBOOK,
+    SETTLED,
+    answer,
+    assert_corrupted_captains_are_kept,
+    back_up,
+    captains,
+    corrupt_captains,
+    start,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
-DAG = "disaster_recovery__harbor"
-APPROVAL = "approve.first_person"
-SETTLED = 5
-"""Seconds: an answer that comes in the very second of the question is lost by Airflow."""
 
 
 @pytest.fixture
 def backup(airflow_server: AirflowServer) -> str:
     """A fresh backup of the harbour."""
-    run = airflow_server.run("backup__harbor__daily")
-    assert run.state == "success", run.tasks()
-    return str(run.xcom("back_up.dump__main-db")["backup"])
-
-
-@pytest.fixture
-def clean_harbour(airflow_server: AirflowServer) -> Iterator[set[str]]:
-    """The databases before; what a test has kept aside or left behind goes away after it."""
-    before = airflow_server.databases()
-    yield before
-    with airflow_server.clusters["harbor"].connect() as connection:
-        connection.execute(b"ALTER DATABASE harbor ALLOW_CONNECTIONS true")
-        for name in airflow_server.databases() - before:
-            if name.startswith("harbor"):
-                connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
-
-
-def captains(server: AirflowServer, database: str = "harbor") -> list[str]:
-    with server.database(database=database) as connection:
-        return [row[0] for row in connection.execute("SELECT name FROM captains ORDER BY id")]
-
-
-def start(server: AirflowServer, user: str = "grace", **conf: object) -> Run:
-    client = server.client(user)
-    return Run(client, DAG, client.trigger(DAG, conf))
-
-
-def answer(client: AirflowClient, run: Run, option: str = "Approve") -> None:
-    """What a click on the button in the UI sends."""
-    path = f"{run.path}/taskInstances/{APPROVAL}/-1/hitlDetails"
-    client.call("PATCH", path, json={"chosen_options": [option], "params_input": {}})
+    return back_up(airflow_server)
 
 
 def test_a_rehearsal_takes_every_step_and_leaves_the_live_database_alone(
@@ -87,8 +62,7 @@ def test_an_incident_needs_another_person_and_keeps_what_was_there(
     airflow_server: AirflowServer, backup: str, clean_harbour: set[str]
 ) -> None:
     good = captains(airflow_server)
-    with airflow_server.database() as connection:
-        connection.execute("UPDATE captains SET name = 'corrupted'")
+    corrupt_captains(airflow_server)
     run = start(airflow_server, scenario="database_corruption", mode="incident", recovery_point=backup)
     run.wait_for_task(APPROVAL, {"awaiting_input"})
     time.sleep(SETTLED)
@@ -100,13 +74,8 @@ def test_an_incident_needs_another_person_and_keeps_what_was_there(
     assert run.wait() == "success", run.tasks()
 
     assert captains(airflow_server) == good
-    kept = [name for name in airflow_server.databases() if name.startswith("harbor_before_")]
-    assert len(kept) == 1
-    with airflow_server.clusters["harbor"].connect() as connection:
-        connection.execute(f'ALTER DATABASE "{kept[0]}" ALLOW_CONNECTIONS true'.encode())
-    assert set(captains(airflow_server, kept[0])) == {"corrupted"}
-    assert not [name for name in airflow_server.databases() if "_restored_" in name]
-    approvals = read_approvals(airflow_server.workspace().store("primary"), "harbor", f"{DAG}/{run.run_id}")
+    assert_corrupted_captains_are_kept(airflow_server)
+    approvals = read_approvals(airflow_server.workspace().store("primary"), "harbor", f"{RUNBOOK}/{run.run_id}")
     assert [signed.approval.person for signed in approvals] == ["ada"]
 
 
@@ -173,12 +142,12 @@ def test_the_button_runs_the_chosen_runbooks_once(airflow_server: AirflowServer,
     chosen = {"systems": ["harbor"], "scenario": "database_corruption", "mode": "rehearsal", "recovery_point": backup}
     run = airflow_server.run("disaster_recovery", chosen, seconds=400)
     assert run.state == "success", run.tasks()
-    child = Run(run.client, DAG, f"disaster_recovery__{run.run_id}")
+    child = Run(run.client, RUNBOOK, f"disaster_recovery__{run.run_id}")
     assert child.state == "success"
-    runs = len(airflow_server.client().runs(DAG))
+    runs = len(airflow_server.client().runs(RUNBOOK))
     run.clear("priority_1.recover__harbor")
     assert run.wait() == "success"
-    assert len(airflow_server.client().runs(DAG)) == runs, "clearing the button's task made a second recovery"
+    assert len(airflow_server.client().runs(RUNBOOK)) == runs, "clearing the button's task made a second recovery"
 
 
 def test_a_viewer_cannot_press_the_button(airflow_server: AirflowServer) -> None:
