@@ -13,8 +13,8 @@ The form. Each system's runbook, `disaster_recovery__<system>`, gets the same sc
 At least one chosen system is not recovered. The others are not held up by it, save those that depend on it.
 
 ### What to do
-Open the failed task's link to the system's run, mend the cause there, and clear the failed task *there*. Then clear the
-task here: it joins that run instead of starting a second recovery.
+Open the failed task: on its tab *Details*, *Triggered DAG* leads to the system's run. Mend the cause, and clear the
+failed task *there*. Then clear the task here: it joins that run instead of starting a second recovery.
 """
 
 from __future__ import annotations

@@ -16,14 +16,15 @@ RECOVERY_POINTS = {
     "newest before 2026-11-20T18:00:00+01:00": "newest before <time>: edit the time; give an offset or Z",
 }
 
+# The drop-downs show some 60 characters of a label; the explanation below the field has room for more.
 SCENARIOS = {
-    "database_corruption": "Database corruption: restore the whole database, keep the damaged one aside",
-    "table_corruption": "Table corruption: put back single tables, keep the damaged rows aside",
+    "database_corruption": "Database corruption: restore the whole database",
+    "table_corruption": "Table corruption: put back single tables",
 }
 
 MODES = {
-    Mode.REHEARSAL.value: "Rehearsal: the same steps on a scratch server; nothing live is touched",
-    Mode.INCIDENT.value: "Incident: replaces live data after a person of the policy's role has approved",
+    Mode.REHEARSAL.value: "Rehearsal: on a scratch server, nothing live is touched",
+    Mode.INCIDENT.value: "Incident: replaces live data, once it is approved",
 }
 
 
@@ -46,7 +47,8 @@ def backup_form() -> dict[str, Param]:
             type=["null", "string"],
             maxLength=500,
             title="Note",
-            description="Why this backup is taken by hand, for example `before upgrade to 4.2`. Kept in its manifest.",
+            description_md="Why this backup is taken by hand, for example *before upgrade to 4.2*. "
+            "Kept in its manifest.",
         ),
         "hold": Param(
             False,
@@ -101,14 +103,14 @@ def button_form(systems: Iterable[ProtectedSystem]) -> dict[str, Param]:
 
 def scenario_field(labels: Mapping[str, str], help_of: Mapping[str, str] | None = None) -> Param:
     """What has happened."""
-    hints = "".join(f"\n\n* **{name}**: {text}" for name, text in (help_of or {}).items())
+    hints = "".join(f"\n* **{name.replace('_', ' ').capitalize()}**: {text}" for name, text in (help_of or {}).items())
     return Param(
         next(iter(labels)),
         type="string",
         enum=list(labels),
         values_display=dict(labels),
         title="What has happened",
-        description_md=f"Choose the disaster; it decides which steps act.{hints}",
+        description_md="Decides what is restored. What is replaced is kept aside, whatever you choose.\n" + hints,
     )
 
 
@@ -120,7 +122,8 @@ def mode_field() -> Param:
         enum=list(MODES),
         values_display=dict(MODES),
         title="Mode",
-        description="A rehearsal approves itself. An incident waits for somebody else's approval than the requester's.",
+        description_md="A rehearsal takes the same steps on a scratch server and approves itself. "
+        "An **incident** first waits until somebody else than you, of the policy's role, approves its plan.",
     )
 
 
@@ -135,7 +138,8 @@ def recovery_point_field(default: str) -> Param:
         examples=list(suggestions),
         values_display={name: RECOVERY_POINTS.get(name, name) for name in suggestions},
         title="Recovery point",
-        description="`newest identical`, `newest`, `newest before <ISO time with offset>`, or the id of a backup. "
+        description_md="**newest identical** (its restored copy was compared row by row), **newest** (proven or not), "
+        "**newest before 2026-11-20T18:00:00+01:00** (your time, with its offset or Z), or the id of a backup. "
         "Damaged backups are passed over, and the log says which and why.",
     )
 
@@ -143,12 +147,12 @@ def recovery_point_field(default: str) -> Param:
 def tables_field() -> Param:
     """Which tables to put back."""
     return Param(
-        [],
-        type="array",
+        None,
+        type=["null", "array"],
         items={"type": "string"},
-        title="Tables (table corruption only)",
-        description="One qualified name per line, as SQL writes it, for example `public.courses`. "
-        "Other scenarios ignore this.",
+        title="Tables",
+        description_md="For table corruption only: one qualified name per line, as SQL writes it, for example "
+        "*public.courses*.",
     )
 
 

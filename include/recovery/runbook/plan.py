@@ -119,6 +119,7 @@ class RecoveryPlan(Record):
         blocks = [
             self._heading(),
             _block("What will be overwritten", [self._overwritten(source) for source in self.sources]),
+            _block("What takes its place", [self._restored(source) for source in self.sources]),
             _block("What is kept", [_kept(source) for source in self.sources]),
             _block("What is lost", [self._lost(source) for source in self.sources]),
             _block("How long it takes", [self._long()]),
@@ -131,7 +132,7 @@ class RecoveryPlan(Record):
         return "\n\n".join(blocks) + "\n"
 
     def _heading(self) -> str:
-        what = f"### Recover {self.title} (`{self.system}`): {self.scenario.replace('_', ' ')}"
+        what = f"### Recover {self.title} ({self.system}): {self.scenario.replace('_', ' ')}"
         stakes = (
             "**Rehearsal.** Only a scratch server is written to; the live systems stay as they are."
             if self.mode is Mode.REHEARSAL
@@ -145,18 +146,22 @@ class RecoveryPlan(Record):
         found = f"{size(facts.size)} in {plural(facts.tables, 'table')}" if facts.exists else "which does not exist now"
         written = f", last written {self._at(facts.last_write)}" if facts.last_write else ""
         live = f", {plural(len(facts.strangers), 'live session')}" if facts.exists else ""
-        proven = (
-            f"proven {source.level.value} on {self._at(source.proven_at)}"
-            if source.proven_at
-            else f"{source.level.value}, **never proven by a restore**"
-        )
         place = f"database `{facts.database}` on {facts.where} (system identifier {facts.system_identifier})"
         if source.tables:
             place = f"{listed([f'`{table}`' for table in source.tables])} in {place}"
         would = "would be: " if self.mode is Mode.REHEARSAL else ""
+        return f"{source.source}: {would}{place}: {found}{written}{live}"
+
+    def _restored(self, source: PlannedSource) -> str:
+        how = "identical and validated" if source.level is ProofLevel.VALIDATED else source.level.value
+        proven = (
+            f"proven {how} on {self._at(source.proven_at)}"
+            if source.proven_at
+            else f"{source.level.value}, **never proven by a restore**"
+        )
         return (
-            f"{source.source}: {would}{place}: {found}{written}{live}; from backup `{source.backup}` "
-            f"of {self._at(source.snapshot_at)} in store {source.store}, {proven}"
+            f"{source.source}: backup `{source.backup}` of {self._at(source.snapshot_at)}, in store {source.store}, "
+            f"{proven}"
         )
 
     def _lost(self, source: PlannedSource) -> str:

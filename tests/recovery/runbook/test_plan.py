@@ -33,11 +33,11 @@ def test_words_for_an_incident(plan, facts, now):
         )
     )
     text = plan(target=target).in_words()
-    assert text.startswith("### Recover LabDojo Learning Platform (`labdojo`): database corruption")
+    assert text.startswith("### Recover LabDojo Learning Platform (labdojo): database corruption")
     for words in (
         "**Incident. Live data will be replaced.** Asked for by grace at 2026-11-21 03:12:00 CET",
         "database `labdojo` on db.example:5432 (system identifier 7300000000000000001): 214 MiB in 23 tables",
-        "1 live session;",
+        "1 live session",
         "proven identical on 2026-11-21 03:07:00 CET",
         "renamed to `labdojo_before_20261121t021200z`; nothing is deleted",
         "12 min when this plan was made (objective 15 min)",
