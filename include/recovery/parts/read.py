@@ -83,7 +83,9 @@ class _PartReader(io.RawIOBase):
         self._store, self._part, self._key, self._context, self._progress = store, part, key, context, progress
         self._frames = _Frames(self._decrypted())
         self._content: Any = zstandard.ZstdDecompressor().stream_reader(
-            cast(BinaryIO, self._frames), read_size=zstandard.DECOMPRESSION_RECOMMENDED_INPUT_SIZE
+            cast(BinaryIO, self._frames),
+            read_size=zstandard.DECOMPRESSION_RECOMMENDED_INPUT_SIZE,
+            read_across_frames=True,
         )
         self._size = 0
 

@@ -1,6 +1,6 @@
 """One stream into one part: compress, encrypt, upload, and hash what is stored. Nothing touches the disk.
 
-    stream ──1 MiB──> zstd ──> AES-256-GCM ──1 MiB frames──> SHA-512 ──> multipart upload (two threads)
+    stream ──> zstd ──4 MiB frames──> AES-256-GCM ──1 MiB frames──> SHA-512 ──> multipart upload (two threads)
 
 The calling thread compresses, encrypts and hashes; zstd, AES and SHA-512 all release the interpreter's lock, so
 several parts are stored at once by as many threads. Memory is four upload buffers of 16 MiB, whatever the size.
@@ -14,11 +14,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, cast
 
-import zstandard
-
 from include.recovery.catalog.model import Part, PartRole, Volume
 from include.recovery.errors import LeaseLost, LifeboatError
-from include.recovery.parts.level import Resumed, beginning_of, paying_level
+from include.recovery.parts.compress import Compressed
 from include.recovery.parts.message import encrypting
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.stores.port import ObjectStore
@@ -49,7 +47,7 @@ def store_part(
     :param stream: read to its end in one thread.
     :param prefix: the backup's place in the store, with a trailing slash.
     :param tables: qualified names of the tables whose rows are in the stream.
-    :param zstd_level: level 1 is taken instead for a stream that this one does not make smaller.
+    :param zstd_level: level 1 is taken instead where this one does not make the stream smaller.
     :param context: the backup's identity; the part's and volume's names are added for each message.
     :param stop: once set, storing ends with ``LeaseLost`` and nothing new becomes visible.
     :param finished: called at the stream's end and before its last bytes become visible; raises when the stream's
@@ -57,11 +55,7 @@ def store_part(
     """
     _widen(stream)
     content = _Counted(stream)
-    beginning = beginning_of(cast(BinaryIO, content))
-    level = paying_level(beginning, zstd_level)
-    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=False)
-    whole = cast(BinaryIO, Resumed(beginning, cast(BinaryIO, content)))
-    compressed = _Volumes(cast(BinaryIO, compressor.stream_reader(whole, read_size=READ_BYTES)))
+    compressed = _Volumes(cast(BinaryIO, Compressed(cast(BinaryIO, content), zstd_level)))
     volumes: list[Volume] = []
     try:
         while compressed.begin(volume_bytes):
