@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.providers.standard.operators.trigger_dagrun import XCOM_RUN_ID, TriggerDagRunOperator
 from airflow.providers.standard.triggers.external_task import DagStateTrigger
 from airflow.sdk import DagRunState
 
@@ -71,6 +71,8 @@ class RunRecoveryOperator(TriggerDagRunOperator):
 
     def join(self, context: Context, run_id: str) -> None:
         """Wait for a run that exists already; a green one is done."""
+        # The link to the child run, which the operator that we build on sets only for a run that it starts.
+        context["ti"].xcom_push(key=XCOM_RUN_ID, value=run_id)
         state = context["ti"].get_dagrun_state(dag_id=self.trigger_dag_id, run_id=run_id)
         if state == DagRunState.SUCCESS:
             self.log.info("%s has recovered already, in run %s", self.system, run_id)
