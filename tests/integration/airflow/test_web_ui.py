@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +13,6 @@ from tests.fixtures.browser import screenshot, signed_in, wait_for_green
 from tests.fixtures.harbor import (
     APPROVAL,
     RUNBOOK,
-    SETTLED,
     assert_corrupted_captains_are_kept,
     back_up,
     captains,
@@ -97,7 +95,6 @@ def test_an_incident_is_approved_by_another_person_who_reads_the_plan(
     corrupt_captains(airflow_server)
     run = start(airflow_server, scenario="database_corruption", mode="incident", recovery_point="newest")
     run.wait_for_task(APPROVAL, {"awaiting_input"})
-    time.sleep(SETTLED)
     with signed_in(chromium, airflow_server, "ada") as page:
         page.get_by_role("button", name="Required Actions").click()
         page.get_by_role("dialog").get_by_role("row", name=RUNBOOK).first.click()
