@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -142,8 +143,8 @@ def listening(registry: Registry) -> dict[str, list[str]]:
     sockets = {}
     for name in registry.names_running():
         for pid in registry.processes(name):
-            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-                if match := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
+            for target in _open_files(pid):
+                if match := re.fullmatch(r"socket:\[(\d+)\]", target):
                     sockets[match[1]] = name
     found: dict[str, list[str]] = {}
     for table, state in (("tcp", LISTENS), ("tcp6", LISTENS), ("udp", UNCONNECTED), ("udp6", UNCONNECTED)):
@@ -151,6 +152,22 @@ def listening(registry: Registry) -> dict[str, list[str]]:
             fields = line.split()
             if fields[3] == state and fields[9] in sockets:
                 found.setdefault(sockets[fields[9]], []).append(_readable(fields[1].partition(":")[0]))
+    return found
+
+
+def _open_files(pid: int) -> list[str]:
+    """What a process has open: nothing once it has ended, which a server's children may do at any moment."""
+    found = []
+    try:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found.append(str(descriptor.readlink()))
+    except PermissionError:
+        state = Path(f"/proc/{pid}/stat")
+        if state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z":
+            raise
+    except FileNotFoundError:
+        return []
     return found
 
 
