@@ -19,10 +19,13 @@ SELECT 'role ' || pg_catalog.quote_ident(r.rolname),
            (SELECT array_agg(g.rolname || CASE WHEN m.admin_option THEN ' with admin' ELSE '' END
                              ORDER BY g.rolname COLLATE "C", m.admin_option)
               FROM (SELECT DISTINCT roleid, member, admin_option FROM pg_catalog.pg_auth_members) m
-              JOIN pg_catalog.pg_roles g ON g.oid = m.roleid WHERE m.member = r.oid),
+              JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+             WHERE m.member = r.oid
+               AND (%(only)s::text[] IS NULL OR g.rolname ~ '^pg_' OR g.rolname = ANY (%(only)s::text[]))),
            (SELECT array_agg(o ORDER BY o COLLATE "C") FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) AS o
              WHERE s.setrole = r.oid AND s.setdatabase = 0))::text
-  FROM pg_catalog.pg_roles r WHERE r.rolname !~ '^pg_'
+  FROM pg_catalog.pg_roles r
+ WHERE r.rolname !~ '^pg_' AND (%(only)s::text[] IS NULL OR r.rolname = ANY (%(only)s::text[]))
 """
 
 
@@ -118,11 +121,9 @@ HAVING count(*) > 0
 def read_roles(session: Session, only: Collection[str] | None = None) -> Items:
     """Roles with their attributes, memberships and settings, by name. The system's own ``pg_`` roles are left out.
 
-    :param only: names of the roles that count; None for all of the server.
+    :param only: names of the roles that count, also as groups of one another; None for all of the server.
     """
-    if only is None:
-        return dict(rows(session, _ROLES))
-    return dict(rows(session, f"{_ROLES} AND r.rolname = ANY (%s)", [list(only)]))
+    return dict(rows(session, _ROLES, {"only": None if only is None else list(only)}))
 
 
 def read_grants(session: Session) -> Items:

@@ -44,6 +44,7 @@ from include.recovery.fingerprint.tables import LEFT_OUT, Table, select_tables
 
 Coverage = Literal["full"] | float
 
+ROLE = "role "
 BY_POLICY = "the policy excludes it"
 _WHOLE_BELOW = 8 * 1024 * 1024
 """Tables smaller than this, in bytes, are hashed whole also in a sample."""
@@ -128,8 +129,17 @@ def measure_like(
         coverage=expected.sample if expected.sample < 1 else "full",
         mode=expected.mode,
         access=access,
+        roles=_roles_of(expected),
         stop=stop,
     )
+
+
+def _roles_of(expected: DatabaseFingerprint) -> list[str] | None:
+    """The roles that the source's database knew: what its neighbours were granted since is no difference."""
+    if expected.roles is None:
+        return None
+    quoted = [name.removeprefix(ROLE) for name in expected.items if name.startswith(ROLE)]
+    return [name[1:-1].replace('""', '"') if name.startswith('"') else name for name in quoted]
 
 
 def _share(coverage: Coverage) -> float:
@@ -160,7 +170,7 @@ class _State:
         query = table_query(
             table.name, table.columns, mode=self.mode, sample=self.share if samples else 1.0, key=table.key
         )
-        count, digest, buckets = combine(rows(session, query))
+        count, digest, sketch = combine(rows(session, query))
         if samples:
             count = scalar(session, f"SELECT count(*) FROM ONLY {table.name}")
         self.tables[table.name] = TableFingerprint(
@@ -168,7 +178,7 @@ class _State:
             digest=digest,
             columns=tuple(column.name for column in in_name_order(table.columns)),
             coverage="sampled" if samples else "full",
-            buckets=buckets if count else "",
+            sketch=sketch,
         )
 
     def measure_large_objects(self, session: Session) -> None:

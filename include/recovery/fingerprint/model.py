@@ -26,15 +26,14 @@ class TableFingerprint(Record):
     :param digest: order-independent sum of whole-row hashes in two seeds, as text; equal means equal rows.
     :param columns: the columns that were hashed, in name order.
     :param coverage: ``full``, or ``sampled`` where the policy chose so (never called identical).
-    :param buckets: the rows' hashes spread over a few buckets, a check number for each; tells about how many rows
-        differ when two digests do. Empty where it was not measured.
+    :param sketch: tells about how many rows differ when two digests do; empty where it was not measured.
     """
 
     rows: int
     digest: str
     columns: tuple[str, ...]
     coverage: Literal["full", "sampled"] = "full"
-    buckets: str = ""
+    sketch: str = ""
 
 
 class SequenceFingerprint(Record):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
@@ -118,12 +118,15 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n", 1)[0]
 
 
-def execute(session: Session, sql: str, parameters: Sequence[Any] | None = None) -> psycopg.Cursor[Any]:
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+def execute(session: Session, sql: str, parameters: Parameters | None = None) -> psycopg.Cursor[Any]:
     """Run SQL that this package built from its own text and quoted names."""
     return session.execute(sql, parameters)
 
 
-def rows(session: Session, sql: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+def rows(session: Session, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
     """All rows of a query."""
     return execute(session, sql, parameters).fetchall()
 
