@@ -3,7 +3,6 @@
     model        the records: fingerprints, differences, the verdict
     columns      how a column enters the hash, so that equal means equal bytes
     row_hash     the SQL that hashes whole rows, in two seeds, in any order
-    sketch       about how many rows differ
     session      read-only sessions on one snapshot, with every setting pinned that shows in text
     tables       which tables there are, which are compared, and what forbids it
     large_objects, sequences, access    the other things that hold state

@@ -1,9 +1,9 @@
 """How a column enters the hash of its row.
 
-The server's hash functions are fast, and see equality as ``=`` does: 1.0 is 1.00, -0 is 0, one day is 24 hours, and for
-a nondeterministic collation ``a`` is ``A``. Enums and the like are hashed by OID, which differ after a restore; 64-bit
-integers are folded to 32 bits before they are hashed; and json, point or tsvector have no hash. So each column enters
-in a form in which two values are equal only when they would be dumped as the same text:
+The server's own record hash is fast, and sees equality as ``=`` does: 1.0 is 1.00, -0 is 0, one day is 24 hours, and
+for a nondeterministic collation ``a`` is ``A``. It hashes enums and the like by OID, which differ after a restore,
+folds 64-bit integers to 32 bits before it hashes them, and has nothing for json, point or tsvector. So each column
+enters in a form in which two values are equal only when they would be dumped as the same text:
 
 - **as it is**, where the hash takes in every bit of the value;
 - **as its wire format**, where that is exact, knows no OIDs and no encoding, and is cheap;
@@ -12,7 +12,6 @@ in a form in which two values are equal only when they would be dumped as the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -38,22 +37,6 @@ WIRE = {
     "varbit": "varbit_send",
 }
 """Built-in types whose wire format is exact, with the function that makes it."""
-
-HASHES = {
-    "int2": "hashint2extended",
-    "int4": "hashint4extended",
-    "oid": "hashoidextended",
-    "char": "hashcharextended",
-    "name": "hashnameextended",
-    "text": "hashtextextended",
-    "varchar": "hashtextextended",
-    "uuid": "uuid_hash_extended",
-    "inet": "hashinetextended",
-    "cidr": "hashinetextended",
-    "macaddr": "hashmacaddrextended",
-    "macaddr8": "hashmacaddr8extended",
-}
-"""Of the types that go as they are, those whose hash function SQL may call."""
 
 
 class Form(Enum):
@@ -94,33 +77,18 @@ class Column:
         return Form.TEXT
 
     @property
-    def value(self) -> str:
-        """SQL: the column's value as its base type."""
-        name = quote(self.name)
-        return f"{name}::{quote(self.type_schema)}.{quote(self.type_name)}" if self.is_domain else name
-
-    @property
     def expression(self) -> str:
-        """SQL: what enters the hash; its type is built in, without OIDs, and hashable."""
+        """The SQL expression that enters the hash; its type is built in, without OIDs, and hashable."""
+        value = quote(self.name)
+        if self.is_domain:
+            value = f"{value}::{quote(self.type_schema)}.{quote(self.type_name)}"
         if self.form is Form.WIRE:
-            return f"pg_catalog.{WIRE[self.type_name]}({self.value})"
+            return f"pg_catalog.{WIRE[self.type_name]}({value})"
         if self.form is Form.TEXT and self.output is None:
-            return f'pg_catalog.textin(pg_catalog.record_out(ROW({self.value}))) COLLATE "C"'
+            return f'pg_catalog.textin(pg_catalog.record_out(ROW({value}))) COLLATE "C"'
         if self.form is Form.TEXT:
-            return f'pg_catalog.textin({self.output}({self.value})) COLLATE "C"'
-        return f'{self.value} COLLATE "C"' if self.collatable else self.value
-
-    def hashed(self, seed: int) -> str | None:
-        """SQL: a 64-bit hash of the value, null for a null; None where only a record hash can have it."""
-        if self.form is Form.TEXT:
-            return f"pg_catalog.hashtextextended({self.expression}, {seed})"
-        if self.form is Form.WIRE and self.type_name == "int8":
-            # Its upper half first: then the folded whole tells the lower half.
-            upper = f"pg_catalog.hashint8extended({self.value} >> 32, {seed})"
-            return f"pg_catalog.hashint8extended({self.value}, {upper})"
-        if self.form is Form.AS_IS and self.type_name in HASHES:
-            return f"pg_catalog.{HASHES[self.type_name]}({self.expression}, {seed})"
-        return None
+            return f'pg_catalog.textin({self.output}({value})) COLLATE "C"'
+        return f'{value} COLLATE "C"' if self.collatable else value
 
 
 def quote(identifier: str) -> str:
@@ -128,11 +96,11 @@ def quote(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
-def row_expression(columns: Sequence[Column]) -> str:
-    """SQL: a row of columns."""
-    return f"ROW({', '.join(column.expression for column in columns)})"
+def row_expression(columns: tuple[Column, ...]) -> str:
+    """A row of all columns in name order, because a restore may reorder the columns of inheritance children."""
+    return f"ROW({', '.join(column.expression for column in in_name_order(columns))})"
 
 
-def in_name_order(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Columns sorted by the bytes of their names: a restore may reorder the columns of inheritance children."""
+def in_name_order(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Columns sorted by the bytes of their names, independent of any collation."""
     return tuple(sorted(columns, key=lambda column: column.name.encode()))

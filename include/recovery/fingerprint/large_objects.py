@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.recovery.fingerprint.model import Mode, TableFingerprint
-from include.recovery.fingerprint.row_hash import Sums, combine, record_hash, sums
+from include.recovery.fingerprint.row_hash import BucketRow, bucket_sums, combine, row_hash
 from include.recovery.fingerprint.session import Session, rows, scalar
 
 _AT_ONCE = 500
@@ -51,35 +51,37 @@ def fingerprint_large_objects(session: Session, mode: Mode) -> TableFingerprint 
     if not count:
         return None
     whole = scalar(session, "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')")
-    found = _by_pages(session, mode) if whole else _by_objects(session, mode)
-    _, digest, sketch = combine(found)
-    return TableFingerprint(rows=count, digest=digest, columns=("content", "oid"), sketch=sketch)
+    sums = _by_pages(session, mode) if whole else _by_objects(session, mode)
+    _, digest, buckets = combine(sums)
+    return TableFingerprint(rows=count, digest=digest, columns=("content", "oid"), buckets=buckets)
 
 
-def _by_pages(session: Session, mode: Mode) -> list[Sums]:
+def _by_pages(session: Session, mode: Mode) -> list[BucketRow]:
     pages = _ALL_PAGES.format(trimmed=_TRIMMED[mode].format(data="data"))
     return _sums(session, mode, pages, _ALL_LENGTHS)
 
 
-def _by_objects(session: Session, mode: Mode) -> list[Sums]:
-    found: list[Sums] = []
+def _by_objects(session: Session, mode: Mode) -> list[BucketRow]:
+    sums: list[BucketRow] = []
     last = 0
     while True:
         query = "SELECT oid FROM pg_catalog.pg_largeobject_metadata WHERE oid > %s::oid ORDER BY oid LIMIT %s"
         oids = [row[0] for row in rows(session, query, [last, _AT_ONCE])]
         if not oids:
-            return found
+            return sums
         last = oids[-1]
         lengths = _SOME_LENGTHS.format(oids="'{" + ",".join(map(str, oids)) + "}'")
         data = "pg_catalog.lo_get(o.loid, p.pageno * 2048, 2048)"
         pages = _SOME_PAGES.format(trimmed=_TRIMMED[mode].format(data=data), lengths=lengths)
-        found += _sums(session, mode, pages, lengths)
+        sums += _sums(session, mode, pages, lengths)
 
 
-def _sums(session: Session, mode: Mode, pages: str, lengths: str) -> list[Sums]:
+def _sums(session: Session, mode: Mode, pages: str, lengths: str) -> list[BucketRow]:
     contents = f"SELECT * FROM ({pages}) AS trimmed WHERE pg_catalog.length(data) > 0"
     sizes = f"SELECT loid, -1 AS pageno, pg_catalog.int8send(length) AS data FROM ({lengths}) AS lengths"
-    record = record_hash("ROW(loid, pageno, data)", mode)
-    return [
-        row for part in (contents, sizes) for row in rows(session, sums(f"SELECT {record} AS h FROM ({part}) AS pages"))
-    ]
+    return [row for part in (contents, sizes) for row in rows(session, bucket_sums(_hashes(part, mode)))]
+
+
+def _hashes(pages: str, mode: Mode) -> str:
+    """SQL: ``h`` over a query of (loid, pageno, data)."""
+    return f"SELECT {row_hash('ROW(loid, pageno, data)', mode)} AS h FROM ({pages}) AS pages"

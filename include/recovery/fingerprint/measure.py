@@ -170,7 +170,7 @@ class _State:
         query = table_query(
             table.name, table.columns, mode=self.mode, sample=self.share if samples else 1.0, key=table.key
         )
-        count, digest, sketch = combine(rows(session, query))
+        count, digest, buckets = combine(rows(session, query))
         if samples:
             count = scalar(session, f"SELECT count(*) FROM ONLY {table.name}")
         self.tables[table.name] = TableFingerprint(
@@ -178,7 +178,7 @@ class _State:
             digest=digest,
             columns=tuple(column.name for column in in_name_order(table.columns)),
             coverage="sampled" if samples else "full",
-            sketch=sketch,
+            buckets=buckets if count else "",
         )
 
     def measure_large_objects(self, session: Session) -> None:

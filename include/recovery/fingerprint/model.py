@@ -26,14 +26,15 @@ class TableFingerprint(Record):
     :param digest: order-independent sum of whole-row hashes in two seeds, as text; equal means equal rows.
     :param columns: the columns that were hashed, in name order.
     :param coverage: ``full``, or ``sampled`` where the policy chose so (never called identical).
-    :param sketch: tells about how many rows differ when two digests do; empty where it was not measured.
+    :param buckets: the rows' hashes spread over a few buckets, a check number for each; tells about how many rows
+        differ when two digests do. Empty where it was not measured.
     """
 
     rows: int
     digest: str
     columns: tuple[str, ...]
     coverage: Literal["full", "sampled"] = "full"
-    sketch: str = ""
+    buckets: str = ""
 
 
 class SequenceFingerprint(Record):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from include.recovery.fingerprint.model import DatabaseFingerprint, Difference, TableFingerprint
-from include.recovery.fingerprint.sketch import Changes, changes
+
+_BUCKET_DIGITS = 4
 
 
 def table_differences(
@@ -78,20 +80,42 @@ def _one_table(name: str, expected: TableFingerprint, actual: TableFingerprint) 
 
 def _changed_rows(expected: TableFingerprint, actual: TableFingerprint) -> str:
     """How many rows differ when the counts are equal: ``at least 2 (about 3) rows are``."""
-    found = changes(expected.sketch, actual.sketch, more_rows=0) or Changes(1, 0)
-    if found.about is None:
-        return "a great many rows are"
-    least = max(found.least, 1)
-    about = f" (about {found.about:,})" if found.about > least else ""
-    return f"at least {least:,}{about} {'row is' if least == 1 and not about else 'rows are'}"
+    touched = _touched_buckets(expected, actual)
+    least = max(math.ceil(touched / 2), 1)  # a changed row leaves one bucket and enters another
+    verb = "row is" if least == 1 else "rows are"
+    about = _about(expected, touched, per_row=2)
+    return f"at least {least:,}{about} {verb}"
 
 
 def _other_rows(expected: TableFingerprint, actual: TableFingerprint) -> str:
-    """Whether more rows differ than the counts say."""
-    found = changes(expected.sketch, actual.sketch, more_rows=actual.rows - expected.rows)
-    if found is None or not found.least:
+    """Whether more rows differ than the counts say: at least, by the buckets."""
+    touched = _touched_buckets(expected, actual)
+    more = touched - abs(expected.rows - actual.rows)
+    if more <= 0:
         return ""
-    return f", and at least {rows_in_words(found.least)} not equal beside"
+    return f", and at least {rows_in_words(math.ceil(more / 2))} not equal beside"
+
+
+def _touched_buckets(expected: TableFingerprint, actual: TableFingerprint) -> int:
+    """How many buckets of row hashes differ."""
+    one, two = expected.buckets, actual.buckets
+    if len(one) != len(two):
+        return 0
+    return sum(
+        one[start : start + _BUCKET_DIGITS] != two[start : start + _BUCKET_DIGITS]
+        for start in range(0, len(one), _BUCKET_DIGITS)
+    )
+
+
+def _about(table: TableFingerprint, touched: int, *, per_row: int) -> str:
+    """The likely number of rows behind so many touched buckets; nothing when that is not more than the least."""
+    buckets = len(table.buckets) // _BUCKET_DIGITS
+    if touched < 2 or not buckets:
+        return ""
+    if touched == buckets:
+        return f" (probably more than {min(2 * buckets, table.rows):,})"
+    likely = math.log(1 - touched / buckets) / math.log(1 - 1 / buckets) / per_row
+    return f" (about {round(likely):,})" if round(likely) > math.ceil(touched / per_row) else ""
 
 
 def rows_in_words(number: int) -> str:
