@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -156,19 +157,33 @@ def listening(registry: Registry) -> dict[str, list[str]]:
 
 
 def _open_files(pid: int) -> list[str]:
-    """What a process has open: nothing once it has ended, which a server's children may do at any moment."""
-    found = []
+    """What a process has open: nothing once it has ended, which a server's children may do at any moment.
+
+    A process on its way out shuts its folder before it shows as a zombie: it is asked again for a while.
+    """
+    folder = Path(f"/proc/{pid}/fd")
+    for _ in range(50):
+        found = []
+        try:
+            for descriptor in folder.iterdir():
+                with suppress(FileNotFoundError):  # closed meanwhile
+                    found.append(str(descriptor.readlink()))
+        except FileNotFoundError:
+            return []
+        except PermissionError:
+            if _is_zombie(pid):
+                return []
+            time.sleep(0.1)
+        else:
+            return found
+    raise PermissionError(f"{folder} stays closed")
+
+
+def _is_zombie(pid: int) -> bool:
     try:
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(FileNotFoundError):  # closed meanwhile
-                found.append(str(descriptor.readlink()))
-    except PermissionError:
-        state = Path(f"/proc/{pid}/stat")
-        if state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z":
-            raise
-    except FileNotFoundError:
-        return []
-    return found
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def _readable(address: str) -> str:
