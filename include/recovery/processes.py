@@ -31,6 +31,7 @@ from include.recovery.jobs import Stopped
 PIPE_BYTES = 1024 * 1024
 CHUNK_BYTES = 1024 * 1024
 STDERR_BYTES = 16 * 1024
+STDIO_BYTES = 256 * 1024
 _SECRET_VARIABLES = ("PASSWORD", "SECRET", "TOKEN", "PRIVATE_KEY")
 _PR_SET_PDEATHSIG = 1
 
@@ -88,7 +89,7 @@ class Child:
         self._stderr_tail = bytearray()
         self._lock = threading.Lock()
         self._process = subprocess.Popen(
-            [_setpriv(), "--pdeathsig", death_signal, "--", *argv],
+            [_program("setpriv"), "--pdeathsig", death_signal, "--", *_wide(stdin, stdout), *argv],
             env=dict(env),
             stdin=subprocess.PIPE if stdin == "pipe" else subprocess.DEVNULL,
             stdout=subprocess.PIPE if stdout == "pipe" else subprocess.DEVNULL,
@@ -327,12 +328,19 @@ def _write_all(pipe: IO[bytes], chunk: bytes) -> None:
         view = view[written:]
 
 
-def _setpriv() -> str:
-    """Where ``setpriv`` is.
+def _wide(stdin: str, stdout: str) -> list[str]:
+    """What gives a tool wide buffers: by itself it moves 4 KiB at a time, and each wakes the other side [measured]."""
+    options = [f"--{name}={STDIO_BYTES}" for name, end in (("input", stdin), ("output", stdout)) if end == "pipe"]
+    return [_program("stdbuf"), *options, "--"] if options else []
 
-    :raises LifeboatError: when util-linux is not installed.
+
+def _program(name: str) -> str:
+    """Where one of the system's own programs is.
+
+    :raises LifeboatError: when it is not installed.
     """
-    path = shutil.which("setpriv")
+    path = shutil.which(name)
     if path is None:
-        raise LifeboatError("setpriv is not on PATH; install the package util-linux, whose setpriv ends tools with us")
+        package = {"setpriv": "util-linux", "stdbuf": "coreutils"}[name]
+        raise LifeboatError(f"{name} is not on PATH; install the package {package}")
     return path

@@ -97,8 +97,8 @@ class Lifeboat:
     def restore(
         self, profile: str, target: PostgresServer, into: str, *, database: str = DATABASE, memory: bool = False
     ) -> Cost:
-        """The newest backup into a new database."""
-        words = (system_name(database, 3), "--on", profile, "--into", into, "--no-compare")
+        """The newest backup into a new database; without statistics, which the classic way leaves out too."""
+        words = (system_name(database, 3), "--on", profile, "--into", into, "--no-compare", "--no-statistics")
         try:
             return self._run("restore", *words, memory=memory)
         finally:

@@ -97,7 +97,8 @@ def scratch_copy(desk: Desk, backup: CompleteBackup, store: str, folder: Path | 
 
 
 def restore_into(
-    desk: Desk, backup: CompleteBackup, store: str, target: PostgresServer, *, tables: tuple[str, ...] = ()
+    desk: Desk, backup: CompleteBackup, store: str, target: PostgresServer, *, tables: tuple[str, ...] = (),
+    statistics: bool = True,
 ) -> None:
     """Restore into a database that does not exist yet or is empty; anything else is refused by the engine."""
     manifest = backup.manifest
@@ -105,7 +106,7 @@ def restore_into(
     with bar(f"restoring {manifest.id}", total) as progress:
         verbs(manifest.kind).restore(
             desk.workspace, backup, target, store=store, database=target.database, tables=tables,
-            run=run_info(desk, "restore"), progress=progress,
+            run=run_info(desk, "restore"), statistics=statistics, progress=progress,
         )  # fmt: skip
 
 

@@ -41,6 +41,10 @@ def restore(
     check: Annotated[
         bool, typer.Option("--compare/--no-compare", help="Compare every restored row with the backup's snapshot.")
     ] = True,
+    statistics: Annotated[
+        bool,
+        typer.Option(help="Analyse every table of a restored database, so that its first queries are planned well."),
+    ] = True,
     over_live: Annotated[
         bool,
         typer.Option("--over-live", help="Replace the live database, or rows of --tables; needs a signed approval."),
@@ -72,7 +76,7 @@ def restore(
     if names:
         aside.tables(names, into)
     else:
-        aside.database(into, check=check)
+        aside.database(into, check=check, statistics=statistics)
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,13 @@ class _Aside:
     store: str
     server: PostgresServer
 
-    def database(self, name: str | None, *, check: bool) -> None:
+    def database(self, name: str | None, *, check: bool, statistics: bool) -> None:
         """The whole database under a new name."""
         manifest = self.backup.manifest
         now = self.desk.now()
         target = self.server.with_database(name or staging_database(manifest.database or self.server.database, now))
         check_unoccupied(target_facts(target, now=now))
-        restore_into(self.desk, self.backup, self.store, target)
+        restore_into(self.desk, self.backup, self.store, target, statistics=statistics)
         say(f"backup {manifest.name} of {moment(manifest.snapshot_at)} is restored as {target.redacted}", "green")
         if check and manifest.fingerprint is not None:
             compare_with(self.desk, self.backup, target, store=self.store)

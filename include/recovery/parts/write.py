@@ -1,9 +1,9 @@
 """One stream into one part: compress, encrypt, upload, and hash what is stored. Nothing touches the disk.
 
-    stream ──> zstd ──4 MiB frames──> AES-256-GCM ──1 MiB frames──> SHA-512 ──> multipart upload (two threads)
+    stream ──> zstd (two threads) ──4 MiB frames──> AES-256-GCM ──1 MiB──> SHA-512 ──> multipart upload (two threads)
 
-The calling thread compresses, encrypts and hashes; zstd, AES and SHA-512 all release the interpreter's lock, so
-several parts are stored at once by as many threads. Memory is four upload buffers of 16 MiB, whatever the size.
+The calling thread reads, encrypts and hashes; zstd, AES and SHA-512 all release the interpreter's lock, so several
+parts are stored at once. Memory is four upload buffers of 16 MiB and four frames, whatever the size.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def store_part(
     """
     _widen(stream)
     content = _Counted(stream)
-    compressed = _Volumes(cast(BinaryIO, Compressed(cast(BinaryIO, content), zstd_level)))
+    frames = Compressed(content, zstd_level)
+    compressed = _Volumes(cast(BinaryIO, frames))
     volumes: list[Volume] = []
     try:
         while compressed.begin(volume_bytes):
@@ -77,6 +78,8 @@ def store_part(
         for volume in volumes:
             _forget(store, volume.key)
         raise
+    finally:
+        frames.close()
     return Part(name=name, role=role, volumes=tuple(volumes), tables=tuple(tables), content_size=content.total)
 
 
@@ -142,14 +145,15 @@ class _Counted:
     """A stream that knows how much was read from it."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._read = stream.read
+        self._readinto = stream.readinto  # type: ignore[attr-defined]  # typeshed: every binary stream of io has it
         self.total = 0
         self._told = 0
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._read(size)
-        self.total += len(data)
-        return data
+    def readinto(self, buffer: memoryview) -> int:
+        """Read into a buffer, and count."""
+        count = int(self._readinto(buffer) or 0)
+        self.total += count
+        return count
 
     def taken(self) -> int:
         """Bytes read since the last call."""

@@ -90,11 +90,9 @@ def split_contents(stream: BinaryIO) -> tuple[Contents, BinaryIO]:
     """
     peek = Peek(stream)
     head: list[bytes] = []
-    while not peek.ready:
-        chunk = peek.read(256 * 1024)
-        if not chunk:
-            break
-        head.append(chunk)
+    buffer = memoryview(bytearray(256 * 1024))
+    while not peek.ready and (count := peek.readinto(buffer)):
+        head.append(bytes(buffer[:count]))
     return peek.contents, cast("BinaryIO", _Chained(b"".join(head), stream))
 
 
@@ -125,14 +123,14 @@ class Peek:
         self._try_at = 64 * 1024
         self._contents: Contents | None = None
 
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes of the stream."""
-        chunk = self._stream.read(size)
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill a buffer with the next bytes of the stream; 0 at its end."""
+        count = int(self._stream.readinto(buffer) or 0)  # type: ignore[attr-defined]  # every binary stream has it
         if self._head is not None:
-            self._head += chunk
-            if not chunk or len(self._head) >= self._try_at:
-                self._look(final=not chunk)
-        return chunk
+            self._head += buffer[:count]
+            if not count or len(self._head) >= self._try_at:
+                self._look(final=not count)
+        return count
 
     @property
     def ready(self) -> bool:

@@ -76,12 +76,13 @@ class RestoreOptions:
 
     :param streams: loads, index builds and ANALYZEs at the same time.
     :param roles: make the roles that are missing.
+    :param statistics: analyse every table, so that the first queries are planned well.
     :param work_memory: of the server, for each index build.
     """
 
     streams: int = 2
     roles: bool = True
-    analyze: bool = True
+    statistics: bool = True
     work_memory: str = "256MB"
 
 
@@ -176,7 +177,7 @@ class _Job:
             self._tool(crew, "post-data", archive, entries)
         with self._phase("properties"):
             self._properties(contents)
-        if self.options.analyze:
+        if self.options.statistics:
             with self._phase("statistics"):
                 self._analyze()
         return left_out

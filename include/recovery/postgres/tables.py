@@ -256,9 +256,6 @@ def _restore(
             loaded[relation] = row[0] if row else 0
         copies = _qualified(connection, [moved[relation] for relation in chosen.tables])
         connection.commit()
-        for relation in chosen.tables:
-            connection.execute(sql(f"ANALYZE {quote(schema)}.{quote(relation[1])}"))
-        connection.commit()
     restored = tuple(
         RestoredTable(qualified[relation], copies[moved[relation]], loaded[relation]) for relation in chosen.tables
     )

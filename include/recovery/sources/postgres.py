@@ -101,6 +101,7 @@ def restore(
     run: RunInfo | None = None,  # noqa: ARG001 - a verb's shape
     streams: int | None = None,
     roles: bool = True,
+    statistics: bool = True,
     progress: Progress = NO_PROGRESS,
     stop: threading.Event | None = None,
 ) -> RestoreReport:
@@ -110,6 +111,7 @@ def restore(
     :param database: the name to restore to; None means the target's.
     :param tables: only their rows are fetched (and all definitions); empty means everything.
     :param streams: None means the policy's number, or 2 when the system has no policy any more.
+    :param statistics: analyse every table at the end.
     :raises Refused: when the database exists and is not empty.
     """
     manifest = backup.manifest
@@ -117,7 +119,7 @@ def restore(
         manifest, workspace.store(store), workspace.catalog(store).key(manifest, workspace.keyring()), target,
         database=database or target.database,
         tables=tables,
-        options=RestoreOptions(streams=streams or _streams(workspace, manifest), roles=roles),
+        options=RestoreOptions(streams=streams or _streams(workspace, manifest), roles=roles, statistics=statistics),
         progress=progress,
         stop=stop,
     )
