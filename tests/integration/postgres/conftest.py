@@ -77,7 +77,8 @@ class Depot:
         self, backup: CompleteBackup, target: PostgresServer, database: str, **more: Any
     ) -> RestoreReport:
         """Restore into a database of a server."""
-        options = RestoreOptions(**{name: more.pop(name) for name in ("streams", "roles", "statistics") if name in more})
+        chosen = [name for name in ("streams", "roles", "statistics") if name in more]
+        options = RestoreOptions(**{name: more.pop(name) for name in chosen})
         return restore_database(
             backup.manifest, self.store, self.key(backup.manifest), target, database=database, options=options, **more
         )
