@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from include.recovery.stores.s3 import Answers
 
-PART_BYTES = 16 * 1024 * 1024
+PART_BYTES = 5 * 1024 * 1024
+"""The smallest that S3 allows: memory is four of them for each stream, and a small database needs them all too."""
 UPLOAD_THREADS = 2
 BUFFERS = UPLOAD_THREADS + 2
 MAX_PARTS = 10_000
