@@ -7,7 +7,6 @@ import re
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -157,31 +156,24 @@ def listening(registry: Registry) -> dict[str, list[str]]:
 
 
 def _open_files(pid: int) -> list[str]:
-    """What a process has open: nothing once it has ended, which a server's children may do at any moment.
-
-    A process on its way out shuts its folder before it shows as a zombie: it is asked again for a while.
-    """
-    folder = Path(f"/proc/{pid}/fd")
-    for _ in range(50):
-        found = []
-        try:
-            for descriptor in folder.iterdir():
-                with suppress(FileNotFoundError):  # closed meanwhile
-                    found.append(str(descriptor.readlink()))
-        except FileNotFoundError:
-            return []
-        except PermissionError:
-            if _is_zombie(pid):
-                return []
-            time.sleep(0.1)
-        else:
-            return found
-    raise PermissionError(f"{folder} stays closed")
-
-
-def _is_zombie(pid: int) -> bool:
+    """What a process has open: nothing once it is ending, which a server's children may do at any moment."""
+    found = []
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                found.append(str(descriptor.readlink()))
+    except FileNotFoundError:
+        return []
+    except PermissionError:
+        if not _is_ending(pid):
+            raise
+    return found
+
+
+def _is_ending(pid: int) -> bool:
+    """Whether a process has given its memory back already; what it still has is the kernel's to close then."""
+    try:
+        return "VmSize:" not in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return True
 

@@ -163,12 +163,13 @@ backup = catalog.begin(system, "main-db", "postgres", tier="hourly", owner=owner
 
 class Slow:
     sent = 0
-    def read(self, size):
-        self.sent += size
+    def readinto(self, buffer):
+        self.sent += len(buffer)
         if self.sent > 40_000_000:
             print(backup.prefix, flush=True)
             time.sleep(60)
-        return os.urandom(size)
+        buffer[:] = os.urandom(len(buffer))
+        return len(buffer)
 
 backup.store_part(Slow(), "table-0001", "data")
 """
