@@ -12,7 +12,14 @@ from include.recovery.errors import PolicyError
 from include.recovery.policy.base import Cron, Duration, Line, PolicyModel, Slug, TimeZone, Word
 from include.recovery.policy.objective_models import Approval, Assumable, Objective, Scenario
 from include.recovery.policy.people_models import Contact, Ownership, Review, Role
-from include.recovery.policy.platform_models import FolderStoreDefinition, Platform, S3StoreDefinition, StoreDefinition
+from include.recovery.policy.physical_models import Compression, PhysicalOptions, RestorePointOptions, WalArchive
+from include.recovery.policy.platform_models import (
+    FolderStoreDefinition,
+    Platform,
+    Repository,
+    S3StoreDefinition,
+    StoreDefinition,
+)
 from include.recovery.policy.source_models import (
     Connections,
     Excluded,
@@ -21,12 +28,12 @@ from include.recovery.policy.source_models import (
     PostgresSource,
     Source,
     Validation,
-    WalArchive,
 )
 
 __all__ = [
     "Approval",
     "Assumable",
+    "Compression",
     "Connections",
     "Contact",
     "Drill",
@@ -38,9 +45,12 @@ __all__ = [
     "LogicalOptions",
     "Objective",
     "Ownership",
+    "PhysicalOptions",
     "Platform",
     "PostgresSource",
     "ProtectedSystem",
+    "Repository",
+    "RestorePointOptions",
     "Review",
     "Role",
     "S3StoreDefinition",
@@ -59,6 +69,13 @@ Item = TypeVar("Item")
 ScenarioName = Literal["database_corruption", "table_corruption"]
 DrillName = Literal["weekly", "monthly", "quarterly", "annual"]
 TaskName = Literal["backup", "verification", "recovery_testing", "disaster_recovery"]
+
+PRIMARY = "primary"
+"""The store that logical backups are written to."""
+LOGICAL_POINTS = ("newest", "newest identical")
+"""What a drill may restore of the logical backups."""
+PHYSICAL_POINTS = ("newest point", "random second")
+"""What a drill may restore of a cluster, by base backup and WAL."""
 
 
 class Keep(PolicyModel):
@@ -109,7 +126,13 @@ class Tier(PolicyModel):
         Field(description="Name of the tier, unique in the system; part of the DAG's id.", examples=["weekly-full"]),
     ]
     method: Annotated[
-        Literal["logical"], Field(description="How it is taken: 'logical' is pg_dump.", examples=["logical"])
+        Literal["logical", "full", "differential", "incremental"],
+        Field(
+            description="How it is taken: 'logical' is pg_dump of the database; the others are pgBackRest's of the "
+            "whole cluster: everything ('full'), what changed since the last full ('differential'), or since the last "
+            "backup of any kind ('incremental').",
+            examples=["full"],
+        ),
     ]
     cron: Annotated[
         Cron, Field(description="When it starts, five cron fields in the system's time zone.", examples=["0 2 * * 0"])
@@ -123,7 +146,8 @@ class Tier(PolicyModel):
         tuple[Slug, ...],
         Field(
             min_length=1,
-            description="Stores that hold its backups; 'primary' first, where they are written.",
+            description="Stores that hold its backups. Logical ones are written to 'primary', which comes first, and "
+            "copied to the others; of the physical methods one is taken into the repository of each.",
             examples=[["primary", "offsite"]],
         ),
     ]
@@ -134,6 +158,11 @@ class Tier(PolicyModel):
     note: Annotated[
         Line | None, Field(description="Why the tier is as it is.", examples=["Sundays 02:00, kept 4 weeks"])
     ] = None
+
+    @property
+    def is_physical(self) -> bool:
+        """Whether pgBackRest takes it, of the whole cluster."""
+        return self.method != "logical"
 
 
 class Drill(PolicyModel):
@@ -149,8 +178,10 @@ class Drill(PolicyModel):
     recovery_point: Annotated[
         Line,
         Field(
-            description="Which backup: 'newest', or 'newest identical' (the newest that a drill has proven).",
-            examples=["newest"],
+            description="What: of the logical backups 'newest', or 'newest identical' (the newest that a drill has "
+            "proven); of the cluster, by base backup and WAL, 'newest point' (the newest verifiable point, compared "
+            "row by row) or 'random second' (any second of the window, checked by its heartbeat).",
+            examples=["newest", "newest point"],
         ),
     ] = "newest"
     store: Annotated[Slug, Field(description="The store it restores from.", examples=["primary"])] = "primary"
@@ -158,6 +189,11 @@ class Drill(PolicyModel):
         Line | None,
         Field(description="Why the drill is as it is.", examples=["from the offsite copy, as after a lost region"]),
     ] = None
+
+    @property
+    def is_physical(self) -> bool:
+        """Whether it restores the whole cluster from pgBackRest's repository."""
+        return self.recovery_point in PHYSICAL_POINTS
 
 
 class ProtectedSystem(PolicyModel):
@@ -300,6 +336,28 @@ class ProtectedSystem(PolicyModel):
     def tiers_of(self, source: Source) -> tuple[Tier, ...]:
         """The tiers that back a source up."""
         return tuple(tier for tier in self.tiers if source.name in tier.sources)
+
+    @property
+    def logical_tiers(self) -> tuple[Tier, ...]:
+        """The tiers that ``pg_dump`` takes: those that are written to one store, fingerprinted and copied."""
+        return tuple(tier for tier in self.tiers if not tier.is_physical)
+
+    @property
+    def logical_drills(self) -> dict[DrillName, Drill]:
+        """The drills that restore a logical backup."""
+        return {name: drill for name, drill in self.drills.items() if not drill.is_physical}
+
+    def stanza(self, source: Source) -> str:
+        """What pgBackRest calls the cluster of a source, in every repository."""
+        return f"{self.system}-{source.name}"
+
+    def repository_stores(self, source: Source) -> tuple[str, ...]:
+        """The stores whose repositories hold a source's cluster, in the order of pgBackRest's numbers: the first is 1.
+
+        ``primary`` comes first when it is among them, the others by name: so a change of the tiers' order moves none.
+        """
+        named = {store for tier in self.tiers_of(source) if tier.is_physical for store in tier.stores}
+        return tuple(sorted(named, key=lambda store: (store != PRIMARY, store)))
 
     def people(self, role: str) -> tuple[str, ...]:
         """Who holds a role; nobody, when the policy does not have it."""
