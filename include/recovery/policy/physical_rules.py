@@ -53,9 +53,9 @@ def wal_has_a_base(system: ProtectedSystem) -> Iterator[Broken]:
             continue
         names = " and ".join(f"{tier.name!r} ({tier.cron})" for tier in fulls)
         apart = "less than twice in eight years" if gap is None else f"up to {print_duration(gap)} apart"
-        found = f"found {names}, which run{'s' if len(fulls) == 1 else ''} {apart}" if fulls else "found none"
+        runs = f"found {names}, which run{'s' if len(fulls) == 1 else ''} {apart}; run it more often"
         needed = f"the WAL of {source.name!r} needs a tier of method 'full' at least every 7d"
-        yield ("sources", number, "wal"), f"{needed}; {found}; add one, or run it more often"
+        yield ("sources", number, "wal"), f"{needed}; {runs if fulls else 'found none; add one'}"
 
 
 def increments_have_a_full(system: ProtectedSystem) -> Iterator[Broken]:

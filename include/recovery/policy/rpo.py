@@ -39,13 +39,14 @@ def worst_loss(system: ProtectedSystem, source: Source) -> WorstLoss:
 
     :param system: a valid policy, apart from what this function judges.
     """
-    based = has_base(system, source)
-    tiers = [tier for tier in system.tiers_of(source) if based or not tier.is_physical]
-    by_tiers = _loss_by_tiers(tiers, system.time_zone)
+    based, tiers = has_base(system, source), system.tiers_of(source)
+    by_tiers = _loss_by_tiers([tier for tier in tiers if based or not tier.is_physical], system.time_zone)
+    if tiers and not based and all(tier.is_physical for tier in tiers):
+        by_tiers = WorstLoss(None, None, "none of its tiers can be restored")
     if source.wal is None:
         return by_tiers
     if not based:
-        why = "WAL does not count, since no physical full backup is there to roll forward"
+        why = "WAL does not count, since no full physical backup is there to roll forward"
         return WorstLoss(by_tiers.between, by_tiers.until_done, f"{why}; {by_tiers.arithmetic}")
     timeout, allowance = source.wal.archive_timeout, source.wal.push_allowance
     loss = timeout + allowance

@@ -9,7 +9,14 @@ from itertools import chain
 
 from include.recovery.policy.cron import widest_gap
 from include.recovery.policy.durations import print_duration
-from include.recovery.policy.models import LOGICAL_POINTS, PHYSICAL_POINTS, PRIMARY, Assumable, Platform, ProtectedSystem
+from include.recovery.policy.models import (
+    LOGICAL_POINTS,
+    PHYSICAL_POINTS,
+    PRIMARY,
+    Assumable,
+    Platform,
+    ProtectedSystem,
+)
 from include.recovery.policy.physical_rules import (
     PHYSICAL_RULES,
     clusters_shared,
