@@ -25,8 +25,9 @@ The steps before the failed one are done, those behind it are not. Before `resum
 closed to their clients; after it, the former data are under the name of the safety copy.
 
 ### What to do
-Mend the cause that the failed task names, and clear that task: the run goes on from there. To give up instead and open
-the untouched database again: `lifeboat reopen`.
+Mend the cause that the failed task names, and clear that task: the run goes on from there. A rehearsal's scratch server
+is gone by then, so clear a rehearsal from `stage` on. To give up instead and open the untouched database again:
+`lifeboat reopen`.
 """
 
 from __future__ import annotations

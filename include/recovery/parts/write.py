@@ -3,7 +3,7 @@
     stream ──> zstd (two threads) ──4 MiB frames──> AES-256-GCM ──1 MiB──> SHA-512 ──> multipart upload (two threads)
 
 The calling thread reads, encrypts and hashes; zstd, AES and SHA-512 all release the interpreter's lock, so several
-parts are stored at once. Memory is four upload buffers of 16 MiB and four frames, whatever the size.
+parts are stored at once. Memory is three upload buffers of 5 MiB and two frames, whatever the size.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.stores.port import ObjectStore
 
 READ_BYTES = 1024 * 1024
-VOLUME_BYTES = 140 * 1024**3
-"""Compressed bytes of one volume: 9,000 parts of 16 MiB, below S3's limit of 10,000."""
+VOLUME_BYTES = 43 * 1024**3
+"""Compressed bytes of one volume: 8,800 parts of 5 MiB, below S3's limit of 10,000."""
 
 
 def store_part(

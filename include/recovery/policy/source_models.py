@@ -37,7 +37,7 @@ class LogicalOptions(PolicyModel):
         Field(
             ge=1,
             le=16,
-            description="Parallel streams of a backup and of a restore; memory grows by about 80 MiB each.",
+            description="Parallel streams of a backup and of a restore; memory grows by about 50 MiB each.",
             examples=[2],
         ),
     ] = 2

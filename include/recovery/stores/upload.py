@@ -4,7 +4,7 @@
                               ^                             │
                               └───── emptied buffers ───────┘
 
-There are at most four buffers (one filling, one waiting, two on their way), reused for the whole stream and allocated
+There are at most three buffers (one filling, two on their way), reused for the whole stream and allocated
 only when the stream grows that long: a small object is one buffer and one PUT.
 """
 
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from include.recovery.stores.s3 import Answers
 
-PART_BYTES = 16 * 1024 * 1024
+PART_BYTES = 5 * 1024 * 1024
+"""The smallest that S3 allows: memory is three of them for each stream, and a small database needs them all too."""
 UPLOAD_THREADS = 2
-BUFFERS = UPLOAD_THREADS + 2
+BUFFERS = UPLOAD_THREADS + 1
 MAX_PARTS = 10_000
 """S3's own limit. Longer streams belong into several objects."""
 
@@ -173,7 +174,7 @@ class MultipartWriter:
             self._spare.put(buffer)
 
     def _empty_buffer(self) -> bytearray:
-        """A buffer to fill: a new one while fewer than four exist, else the next that an upload thread gives back."""
+        """A buffer to fill: a new one while not all exist, else the next that an upload thread gives back."""
         if self._spares_left > 0 and self._spare.empty():
             self._spares_left -= 1
             return bytearray(self._part_bytes)

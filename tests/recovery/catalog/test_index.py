@@ -106,7 +106,11 @@ def test_a_listing_reads_two_small_objects_whatever_the_number(
     assert len(opened) == 1
 
 
-@pytest.mark.parametrize("damage", [b"", b"nonsense", gzip.compress(b"{}x"), gzip.compress(b'{"backups": 1}'), None])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"nonsense", gzip.compress(b"{}x"), gzip.compress(b'{"backups": 1}'), None],
+    ids=["empty", "nonsense", "no JSON", "no index", "gone"],
+)
 def test_a_lost_or_damaged_index_is_rebuilt(
     back_up: Callable[..., Manifest], store: FolderStore, catalog: Catalog, damage: bytes | None
 ) -> None:
