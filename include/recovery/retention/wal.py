@@ -1,0 +1,72 @@
+"""From where the write-ahead log must stay, and which backups the point-in-time window stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from include.recovery.policy.durations import print_duration
+from include.recovery.retention.model import ContinuousWal, Row, WalPlan, position
+
+
+def bases(usable: Sequence[Row], window: timedelta | None, now: datetime) -> dict[str, str]:
+    """The backups that the window needs, by key, with the reason.
+
+    The base is the newest that was complete before the window begins: from it, the log leads to every moment of the
+    window. Where none is that old, it is the oldest there is. The one after it is the next base: were it removed,
+    the window would stand on the old base for ever, and the log would grow without end.
+
+    :param usable: physical backups that can be restored.
+    """
+    ordered = _ordered(usable)
+    if window is None or not ordered:
+        return {}
+    base = _base(ordered, window, now)
+    words = print_duration(window)
+    found = {base.key: f"the point-in-time window of {words} stands on it"}
+    after = [row for row in ordered if row.finished_at > max(base.finished_at, now - window) and row is not base]
+    if after:
+        found.setdefault(after[0].key, f"next base of the point-in-time window of {words}")
+    return found
+
+
+def wal_plan(kept: Sequence[Row], usable: Sequence[Row], window: timedelta | None, now: datetime) -> WalPlan:
+    """Which segments must stay.
+
+    :param kept: every physical backup that stays, also those that cannot be used.
+    :param usable: those of them that can be restored.
+    """
+    spans = tuple(row.wal for row in kept if row.wal is not None)
+    if window is None:
+        return WalPlan(everything=True, spans=spans, why="no point-in-time window is in the policy: all of it stays")
+    ordered = _ordered(usable)
+    if not ordered:
+        return WalPlan(everything=True, spans=spans, why="no usable physical backup: all of it stays")
+    base = _base(ordered, window, now)
+    continuous = []
+    for system in dict.fromkeys(span.system for span in spans):
+        # A cluster that was initialised or upgraded anew within the window has a log of its own.
+        of_it = [row for row in kept if row.wal is not None and row.wal.system == system]
+        needed = [row for row in of_it if row.finished_at > base.finished_at]
+        if base.wal is not None and base.wal.system == system:
+            needed = [base]
+        if needed:
+            first = min(needed, key=lambda row: position(row.wal.start) if row.wal else "")
+            if first.wal is not None:
+                continuous.append(ContinuousWal(system, first.wal.start, first.key, first.finished_at))
+    return WalPlan(
+        everything=False,
+        continuous=tuple(continuous),
+        spans=spans,
+        why=f"all of it from the start of backup {base.id} on, base of the window of {print_duration(window)}; "
+        "of older kept backups what makes them consistent",
+    )
+
+
+def _base(ordered: Sequence[Row], window: timedelta, now: datetime) -> Row:
+    before = [row for row in ordered if row.finished_at <= now - window]
+    return before[-1] if before else ordered[0]
+
+
+def _ordered(usable: Sequence[Row]) -> list[Row]:
+    return sorted((row for row in usable if row.wal is not None), key=lambda row: (row.finished_at, row.key))
