@@ -40,10 +40,10 @@ class Chains:
 
     def _judge(self, key: str) -> None:
         """Judge a backup and all that it needs, without recursion: chains of hourly incrementals are long."""
-        line: list[str] = []
+        line: dict[str, None] = {}
         at: str | None = key
         while at is not None and at in self._rows and at not in self._broken and at not in line:
-            line.append(at)
+            line[at] = None
             at = self._rows[at].parent_key
         if at is None:
             below = None

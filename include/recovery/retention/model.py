@@ -161,10 +161,10 @@ class RetentionPlan:
         gone = {decision.row.key: decision for decision in self.decisions if not decision.keep}
         depths: dict[str, int] = {}
         for key in gone:
-            line: list[str] = []
+            line: dict[str, None] = {}
             at: str | None = key
             while at is not None and at in gone and at not in depths and at not in line:
-                line.append(at)
+                line[at] = None
                 at = gone[at].row.parent_key
             depth = depths.get(at, -1) if at is not None else -1
             for name in reversed(line):
