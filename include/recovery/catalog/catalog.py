@@ -112,10 +112,12 @@ class Catalog:
         """What killed runs left behind and object lock keeps, by prefix."""
         return dict(self._index.read().debris)
 
-    def going(self, system: str | None = None) -> dict[str, Going]:
-        """Backups that retention has let go and of which something is still there, by prefix."""
-        marks = self._index.read().going
-        return {prefix: mark for prefix, mark in marks.items() if system is None or prefix.startswith(f"{system}/")}
+    def going(self, below: str = "") -> dict[str, Going]:
+        """Backups that retention has let go and of which something is still there, by prefix.
+
+        :param below: only those of a system, such as ``labdojo/``, or of a source, such as ``labdojo/main-db/``.
+        """
+        return {prefix: mark for prefix, mark in self._index.read().going.items() if prefix.startswith(below)}
 
     # -- writing
 

@@ -8,6 +8,7 @@ A record is written before anything is deleted, so it also announces the removal
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -39,15 +40,21 @@ class Removal(Record):
 
 def announced(store: ObjectStore, backup: Facts, now: datetime) -> Removal | None:
     """The record of a removal that is going on, or has just been done; a withdrawn one does not count."""
-    for info in sorted(store.list(removal_folder(backup)), key=lambda info: info.key, reverse=True):
-        if now - info.modified <= _ANNOUNCED:
-            return _read(store, info.key)
-    return None
+    return next((removal for removal in _records(store, backup) if now - removal.at <= _ANNOUNCED), None)
 
 
 def was_removed(store: ObjectStore, backup: Facts) -> bool:
     """Whether retention has removed a backup from a store, at whatever time."""
-    return any(True for _ in store.list(removal_folder(backup)))
+    return any(True for _ in _records(store, backup))
+
+
+def _records(store: ObjectStore, backup: Facts) -> Iterator[Removal]:
+    """The records of a backup, newest first. Those of another store, which stores that replicate by themselves bring
+    over, say nothing about this one."""
+    for info in sorted(store.list(removal_folder(backup)), key=lambda info: info.key, reverse=True):
+        removal = _read(store, info.key)
+        if removal is not None and removal.store == store.name:
+            yield removal
 
 
 def removal_folder(backup: Facts) -> str:

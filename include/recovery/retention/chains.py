@@ -23,6 +23,14 @@ class Chains:
         """Why a backup cannot be restored as a whole; None when it can, as far as is known."""
         return self._broken[row.key]
 
+    def root(self, row: Row) -> Row:
+        """The full backup that one stands on: itself, where it needs no other."""
+        at, seen = row, {row.key}
+        while at.parent_key is not None and at.parent_key in self._rows and at.parent_key not in seen:
+            at = self._rows[at.parent_key]
+            seen.add(at.key)
+        return at
+
     def needed_by(self, kept: Iterable[Row]) -> dict[str, list[Row]]:
         """Every backup that others which stay cannot be restored without, by key, with those directly on top of it.
 

@@ -101,12 +101,14 @@ class ContinuousWal:
 
     :param segment: the first.
     :param backup: key of the backup that it belongs to.
+    :param full: key of the full backup that this one stands on; it is the same where that is full itself.
     :param since: the earliest moment that can be restored with it.
     """
 
     system: str
     segment: str
     backup: str
+    full: str
     since: datetime
 
 

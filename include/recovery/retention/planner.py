@@ -66,7 +66,7 @@ def plan(
     kept = [decision.row for decision in decisions if decision.keep and decision.row.wal is not None]
     return RetentionPlan(
         decisions=decisions,
-        wal=wal_plan(kept, [row for row in kept if chains.unusable(row) is None], window, now),
+        wal=wal_plan(kept, chains, window, now),
         as_of=now,
         refusal=refused,
         notes=tuple(_notes(ordered, keeps, clock.now, now, zone)),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from include.recovery.policy.durations import print_duration
+from include.recovery.retention.chains import Chains
 from include.recovery.retention.model import ContinuousWal, Row, WalPlan, position
 
 
@@ -30,16 +31,15 @@ def bases(usable: Sequence[Row], window: timedelta | None, now: datetime) -> dic
     return found
 
 
-def wal_plan(kept: Sequence[Row], usable: Sequence[Row], window: timedelta | None, now: datetime) -> WalPlan:
+def wal_plan(kept: Sequence[Row], chains: Chains, window: timedelta | None, now: datetime) -> WalPlan:
     """Which segments must stay.
 
     :param kept: every physical backup that stays, also those that cannot be used.
-    :param usable: those of them that can be restored.
     """
     spans = tuple(row.wal for row in kept if row.wal is not None)
     if window is None:
         return WalPlan(everything=True, spans=spans, why="no point-in-time window is in the policy: all of it stays")
-    ordered = _ordered(usable)
+    ordered = _ordered([row for row in kept if chains.unusable(row) is None])
     if not ordered:
         return WalPlan(everything=True, spans=spans, why="no usable physical backup: all of it stays")
     base = _base(ordered, window, now)
@@ -53,7 +53,8 @@ def wal_plan(kept: Sequence[Row], usable: Sequence[Row], window: timedelta | Non
         if needed:
             first = min(needed, key=lambda row: position(row.wal.start) if row.wal else "")
             if first.wal is not None:
-                continuous.append(ContinuousWal(system, first.wal.start, first.key, first.finished_at))
+                full = chains.root(first).key
+                continuous.append(ContinuousWal(system, first.wal.start, first.key, full, first.finished_at))
     return WalPlan(
         everything=False,
         continuous=tuple(continuous),
@@ -61,6 +62,18 @@ def wal_plan(kept: Sequence[Row], usable: Sequence[Row], window: timedelta | Non
         why=f"all of it from the start of backup {base.id} on, base of the window of {print_duration(window)}; "
         "of older kept backups what makes them consistent",
     )
+
+
+def fulls_with_log(fulls: Sequence[str], oldest: str) -> int | None:
+    """How many full backups, counted from the newest, must keep the whole log since their start.
+
+    That is how pgBackRest is told from where the log stays (``retention-archive``).
+
+    :param fulls: labels of all full backups that the repository has, also those that no catalog knows.
+    :param oldest: label of the one that the window's base stands on.
+    :return: None when the repository does not have it: then no log may be removed.
+    """
+    return sum(label >= oldest for label in fulls) if oldest in fulls else None
 
 
 def _base(ordered: Sequence[Row], window: timedelta, now: datetime) -> Row:

@@ -83,9 +83,9 @@ def test_a_removal_that_dies_in_the_middle_is_resumed(
     assert later.backups() == []
     later.rebuild_index()
     assert later.backups() == []
-    (mark,) = later.going("labdojo").values()
+    (mark,) = later.going("labdojo/").values()
     assert (mark.whole, mark.why) == (False, WHY)
-    assert later.going("aiaas") == {}
+    assert later.going("aiaas/") == {}
     assert keys(store, manifest)
     resumed = later.remover().resume(manifest.prefix, mark)
     assert resumed is not None
