@@ -14,8 +14,8 @@ from include.recovery.cli.reading import AsJson, SourceName, System
 from include.recovery.errors import Refused
 from include.recovery.evidence.words import moment, plural, size
 from include.recovery.retention.carry_out import carry_out, require_done
-from include.recovery.retention.gather import SourcePlan, decide, sources_of, stores_of
-from include.recovery.retention.model import Clock, Decision
+from include.recovery.retention.gather import SourcePlan, look, sources_of, stores_of
+from include.recovery.retention.model import Decision
 from include.recovery.retention.records import RunRecord
 
 
@@ -37,7 +37,7 @@ def retention(
     policy = desk.workspace.system(system)
     now = desk.now()
     plans = [
-        decide(desk.workspace, policy, name, where, Clock(now))
+        look(desk.workspace, policy, name, where, now)
         for where in ([store] if store else stores_of(policy))
         for name in ([source] if source else sources_of(policy, desk.catalog(where)))
     ]

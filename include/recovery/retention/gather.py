@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from include.recovery.catalog.catalog import Catalog
@@ -13,6 +13,7 @@ from include.recovery.catalog.model import Backup
 from include.recovery.policy.models import ProtectedSystem
 from include.recovery.retention.model import Clock, Decision, RetentionPlan, Row, WalPlan, WalSpan, by_time
 from include.recovery.retention.planner import plan
+from include.recovery.retention.records import last_run
 
 if TYPE_CHECKING:
     from include.recovery.workspace import Workspace
@@ -41,6 +42,12 @@ def sources_of(system: ProtectedSystem, catalog: Catalog) -> tuple[str, ...]:
     """The policy's sources, and those that only the catalog knows any more."""
     stored = (backup.manifest.source for backup in catalog.backups(system.system))
     return tuple(dict.fromkeys([*(source.name for source in system.sources), *stored]))
+
+
+def look(workspace: Workspace, system: ProtectedSystem, source: str, store: str, now: datetime) -> SourcePlan:
+    """The plan as it is now, to be shown; nothing is written, so the store's own clock is not asked."""
+    clock = Clock(now, last_run=last_run(workspace.store(store), system.system, source))
+    return decide(workspace, system, source, store, clock)
 
 
 def decide(workspace: Workspace, system: ProtectedSystem, source: str, store: str, clock: Clock) -> SourcePlan:

@@ -2,21 +2,26 @@
 
     <system>/retention/<store>/<source>/<time>.json     what went, what could not, and why; when the last run was
     <system>/retention/<store>/<source>/clock           written to ask the store for its time
+    <system>/retention/<store>/shown/<run>.json         the plan that a run showed before it removed anything
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, ValidationError
 
 from include.recovery.catalog.in_use import forget
 from include.recovery.catalog.layout import timed_key
 from include.recovery.catalog.model import Record
-from include.recovery.errors import LifeboatError
+from include.recovery.errors import LifeboatError, ObjectMissing, Refused
 from include.recovery.evidence.words import listed, plural
 from include.recovery.stores.port import ObjectStore
+
+if TYPE_CHECKING:
+    from include.recovery.retention.gather import SourcePlan
 
 
 class Done(Record):
@@ -81,6 +86,78 @@ class RunRecord(Record):
         ]
         went = listed([f"{count} {what}" for what, count in counts if count], empty="nothing to remove")
         return f"{where}: {went}; {plural(self.kept, 'backup')} kept"
+
+
+class Shown(Record):
+    """A backup that a plan lets go.
+
+    :param backup: its name.
+    """
+
+    backup: str
+    why: str
+
+
+class ShownPlan(Record):
+    """What a plan showed of a system in one store, before anything is removed."""
+
+    schema_version: Literal[1] = 1
+    system: str
+    store: str
+    run: str
+    at: AwareDatetime
+    going: tuple[Shown, ...]
+    kept: int
+    refusals: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, system: str, store: str, run: str, at: datetime, plans: Sequence[SourcePlan]) -> ShownPlan:
+        """The plans of all sources together."""
+        return cls(
+            system=system,
+            store=store,
+            run=run,
+            at=at,
+            going=tuple(
+                Shown(backup=made.backups[decision.row.key].manifest.name, why=decision.why)
+                for made in plans
+                for decision in made.plan.expired
+            ),
+            kept=sum(len(made.plan.kept) for made in plans),
+            refusals=tuple(dict.fromkeys(made.plan.refusal for made in plans if made.plan.refusal)),
+        )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The backups that it lets go."""
+        return frozenset(shown.backup for shown in self.going)
+
+
+def show(store: ObjectStore, plan: ShownPlan, name: str) -> str:
+    """Store a plan that was shown, and return its key.
+
+    :param name: of the run and try, as one segment of a key.
+    """
+    key = f"{plan.system}/retention/{plan.store}/shown/{name}.json"
+    store.put(key, plan.model_dump_json(indent=1).encode())
+    return key
+
+
+def read_shown(store: ObjectStore, key: str, system: str, of_store: str) -> ShownPlan:
+    """A plan that was shown.
+
+    :raises Refused: when there is none under that key, or it is about something else.
+    """
+    try:
+        plan = ShownPlan.model_validate_json(store.get(key)[0])
+    except (ObjectMissing, ValidationError):
+        raise Refused(f"store {store.name}: {key} is no retention plan; plan again, and apply what it shows") from None
+    if (plan.system, plan.store) != (system, of_store):
+        raise Refused(
+            f"store {store.name}: {key} is a plan for {plan.system} in {plan.store}, not for {system} in {of_store}; "
+            "plan again"
+        )
+    return plan
 
 
 def folder(system: str, store: str, source: str) -> str:
