@@ -1,8 +1,8 @@
 """
 ### Purpose
-Takes one kind of backup of a system: looks at each source, dumps it in parallel streams from one snapshot with a
-fingerprint of every row, encrypts it on the way to the primary store, reads it back there against its SHA-512, and
-announces it to replication.
+Takes one kind of logical backup of a system: looks at each source, dumps it in parallel streams from one snapshot
+with a fingerprint of every row, encrypts it on the way to the primary store, reads it back there against its SHA-512,
+and announces it to replication.
 
 ### Schedule
 The policy's cron line in the system's own time zone; one run at a time; missed times are not made up, since a backup
@@ -60,6 +60,6 @@ def backup_dag(system: ProtectedSystem, tier: Tier) -> DAG:
 
 
 for _system in policies().systems.values():
-    for _tier in _system.tiers:
+    for _tier in _system.logical_tiers:
         if wanted(f"backup__{_system.system}__{_tier.name}"):
             globals()[f"backup__{_system.system}__{_tier.name}"] = backup_dag(_system, _tier)

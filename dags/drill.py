@@ -56,6 +56,6 @@ def drill_dag(system: ProtectedSystem, cadence: str, drill: Drill) -> DAG:
 
 
 for _system in policies().systems.values():
-    for _cadence, _drill in _system.drills.items():
+    for _cadence, _drill in _system.logical_drills.items():
         if wanted(f"drill__{_system.system}__{_cadence}"):
             globals()[f"drill__{_system.system}__{_cadence}"] = drill_dag(_system, _cadence, _drill)

@@ -37,7 +37,7 @@ from recovery_airflow.task_groups import copy_backups
 
 def replicate_dag(system: ProtectedSystem) -> DAG:
     """The graph of one system."""
-    stores = sorted({store for tier in system.tiers for store in tier.stores[1:]})
+    stores = sorted({store for tier in system.logical_tiers for store in tier.stores[1:]})
     with DAG(
         dag_id=f"replicate__{system.system}",
         dag_display_name=f"Replicate {system.system}",

@@ -1,10 +1,10 @@
-"""Users and buckets of a region: versioned, under object lock, with no more rights than their use needs."""
+"""Users and buckets of a region: versioned, with no more rights than their use needs; locked where nothing expires."""
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +17,7 @@ from include.lab.ceph import CephCluster
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-OWNER, WRITER = "lifeboat-owner", "lifeboat"
+OWNER, WRITER, EXPIRER, REPOSITORY_WRITER = "lifeboat-owner", "lifeboat", "lifeboat-expiry", "lifeboat-repository"
 
 APPEND_ONLY = (
     "s3:PutObject",
@@ -39,6 +39,21 @@ APPEND_ONLY = (
 )
 """What the offsite writer may do. ``DeleteObject`` leaves a marker; deleting a version is not among it."""
 
+EXPIRY_ACTIONS = ("s3:DeleteObject", "s3:DeleteObjectVersion")
+"""What retention needs besides, under a user of its own: it can neither read nor write, nor shorten a lock."""
+
+REPOSITORY_ACTIONS = (
+    "s3:PutObject",
+    "s3:GetObject",
+    "s3:DeleteObject",
+    "s3:ListBucket",
+    "s3:ListBucketMultipartUploads",
+    "s3:ListMultipartUploadParts",
+    "s3:AbortMultipartUpload",
+    "s3:GetBucketLocation",
+)
+"""What pgBackRest needs. It expires by ``DeleteObject``; the versions below the markers are out of its reach."""
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -57,22 +72,26 @@ class Credentials:
 class RegionKeys:
     """Who may do what in one region.
 
-    :param owner: owns the bucket; nobody but the lab itself uses it.
+    :param owner: owns the buckets; nobody but the lab itself uses it.
     :param writer: what Lifeboat logs in with.
+    :param repository: what pgBackRest logs in with.
+    :param expiry: what retention deletes with.
     """
 
     owner: Credentials
     writer: Credentials
+    repository: Credentials
+    expiry: Credentials
 
     @classmethod
     def random(cls) -> Self:
         """New ones for a new lab."""
-        return cls(Credentials.random(), Credentials.random())
+        return cls(*(Credentials.random() for _ in range(4)))
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:
         """What ``as_json`` gave."""
-        return cls(Credentials(**saved["owner"]), Credentials(**saved["writer"]))
+        return cls(**{who: Credentials(**keys) for who, keys in saved.items()})
 
     def as_json(self) -> dict[str, Any]:
         """For the lab's file of secrets."""
@@ -118,16 +137,40 @@ def make_bucket(
                 "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": locked_days}},
             },
         )
-    actions = list(APPEND_ONLY) if append_only else ["s3:*"]
+    grant(cluster, region, keys, bucket, append_only=append_only)
+
+
+def grant(cluster: CephCluster, region: str, keys: RegionKeys, bucket: str, *, append_only: bool) -> None:
+    """Let writer and expiry into a bucket, each with its own rights.
+
+    :param append_only: the writer cannot delete a version, whatever its retention.
+    """
+    cluster.make_user(EXPIRER, keys.expiry.access_key, keys.expiry.secret_key)
+    s3 = client(cluster.endpoint, region, keys.owner, cluster.certificates.authority)
+    _allow(s3, bucket, {WRITER: APPEND_ONLY if append_only else ("s3:*",), EXPIRER: EXPIRY_ACTIONS})
+
+
+def make_repository_bucket(cluster: CephCluster, region: str, keys: RegionKeys, bucket: str) -> None:
+    """A versioned bucket without object lock, for pgBackRest's repository; its owner comes with ``make_bucket``."""
+    cluster.make_user(REPOSITORY_WRITER, keys.repository.access_key, keys.repository.secret_key)
+    s3 = client(cluster.endpoint, region, keys.owner, cluster.certificates.authority)
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    _allow(s3, bucket, {REPOSITORY_WRITER: REPOSITORY_ACTIONS})
+
+
+def _allow(s3: S3Client, bucket: str, rights: Mapping[str, Sequence[str]]) -> None:
+    """Let these users do this with the bucket and its objects, and nobody else anything."""
     policy = {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
-                "Principal": {"AWS": [f"arn:aws:iam:::user/{WRITER}"]},
-                "Action": actions,
+                "Principal": {"AWS": [f"arn:aws:iam:::user/{user}"]},
+                "Action": list(actions),
                 "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
             }
+            for user, actions in rights.items()
         ],
     }
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from include.lab.buckets import Credentials, RegionKeys
 from include.lab.ports import LOOPBACK
+from include.lab.postgres import SUPERUSER
 from include.lab.systems import AWS_PORT, DNS_PORT, REGIONS, SLACK_PORT, SYSTEMS
 from include.lab.tls import Certificates, write_private
 
@@ -67,18 +68,25 @@ class LabSecrets:
 
     @classmethod
     def load_or_make(cls, path: Path) -> Self:
-        """The lab's secrets; made when the file is missing."""
-        if not path.exists():
-            write_private(path, json.dumps(asdict(cls.random()), indent=1).encode())
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        """The lab's secrets; made when the file is missing, and completed when it is older than one of them."""
+        fresh = asdict(cls.random())
+        saved = json.loads(path.read_text(encoding="utf-8")) if path.exists() else fresh
+        for region, keys in fresh["regions"].items():
+            saved["regions"][region] = keys | saved["regions"].get(region, {})
+        text = json.dumps(saved, indent=1).encode()
+        if not path.exists() or path.read_bytes() != text:
+            write_private(path, text)
+        return cls(**saved)
 
     def region(self, store: str) -> RegionKeys:
         """The keys of one object-store region."""
         return RegionKeys.from_json(self.regions[store])
 
 
-def connections(secret: LabSecrets, certificates: Certificates) -> dict[str, dict[str, Any]]:
+def connections(secret: LabSecrets, certificates: Certificates, databases: Path) -> dict[str, dict[str, Any]]:
     """Every connection that the policies name, and those of the applications, by id.
+
+    :param databases: below it, each system's server has a directory with its unix socket, named as the system.
 
     The format is the one of Airflow's ``LocalFilesystemBackend``, which ``lifeboat`` reads too
     (``LIFEBOAT_CONNECTIONS``).
@@ -86,15 +94,16 @@ def connections(secret: LabSecrets, certificates: Certificates) -> dict[str, dic
     verify = str(certificates.authority)
     found: dict[str, dict[str, Any]] = {}
     for region in REGIONS:
-        writer = secret.region(region.store).writer
+        keys = secret.region(region.store)
         endpoint = f"https://{LOOPBACK}:{region.ports.gateway}"
         extra = {"endpoint_url": endpoint, "region_name": region.name, "verify": verify}
-        found[f"lifeboat_{region.store}"] = {
-            "conn_type": "aws",
-            "login": writer.access_key,
-            "password": writer.secret_key,
-            "extra": extra,
-        }
+        for end, who in (("", keys.writer), ("_repo", keys.repository), ("_expiry", keys.expiry)):
+            found[f"lifeboat_{region.store}{end}"] = {
+                "conn_type": "aws",
+                "login": who.access_key,
+                "password": who.secret_key,
+                "extra": extra,
+            }
     found["lifeboat_kms"] = {
         "conn_type": "aws",
         "login": secret.aws["access_key"],
@@ -124,6 +133,14 @@ def connections(secret: LabSecrets, certificates: Certificates) -> dict[str, dic
                 "password": secret.databases[system.name][role],
                 "schema": system.database,
             }
+        # The socket trusts whoever reaches its directory (mode 700): there is no password to keep.
+        found[system.cluster_connection] = {
+            "conn_type": "postgres",
+            "host": str(databases / system.name),
+            "port": system.database_port,
+            "login": SUPERUSER,
+            "schema": "postgres",
+        }
     return found
 
 

@@ -77,8 +77,8 @@ class Demo:
         systems = sorted(workspace.policies.systems.values(), key=lambda system: system.priority)
         wanted = [
             *(f"{kind}__{s.system}" for s in systems for kind in ("replicate", "disaster_recovery")),
-            *(f"backup__{s.system}__{tier.name}" for s in systems for tier in s.tiers),
-            *(f"drill__{s.system}__{drill}" for s in systems for drill in s.drills),
+            *(f"backup__{s.system}__{tier.name}" for s in systems for tier in s.logical_tiers),
+            *(f"drill__{s.system}__{drill}" for s in systems for drill in s.logical_drills),
             "disaster_recovery",
         ]
         steps = [Step("dags", f"{len(wanted)} DAGs", lambda report: wait_for_dags(client, wanted, report))]
@@ -147,7 +147,7 @@ def _back_up(workspace: Workspace, client: AirflowClient, system: ProtectedSyste
     if summary.age_seconds is not None and summary.age_seconds < summary.rpo_seconds / 2:
         report("young enough")
         return
-    tier = next((tier for tier in system.tiers if len(tier.stores) > 1), system.tiers[0])
+    tier = next((tier for tier in system.logical_tiers if len(tier.stores) > 1), system.logical_tiers[0])
     run_to_end(client, f"backup__{system.system}__{tier.name}", report, {"note": "make demo"})
 
 

@@ -20,7 +20,7 @@ import boto3
 import httpx
 
 from include.lab.airflow import DATABASE, ROLE, AirflowClient, AirflowLab
-from include.lab.buckets import make_bucket
+from include.lab.buckets import grant, make_bucket, make_repository_bucket
 from include.lab.ceph import CephCluster
 from include.lab.credentials import DNS_KEY, LabSecrets, connections
 from include.lab.data_loader import load
@@ -36,6 +36,7 @@ from include.lab.systems import (
     AWS_PORT,
     DNS_PORT,
     DNS_ZONE,
+    REGIONS,
     SLACK_PORT,
     SYSTEMS,
     DemoSystem,
@@ -80,13 +81,24 @@ class Lab:
 
     @cached_property
     def certificates(self) -> Certificates:
-        """The lab's authority and its one server certificate."""
-        return make_certificates(self.directory / "tls", datetime.datetime.now(datetime.UTC))
+        """The lab's authority and its one server certificate; servers that hold an older one are stopped."""
+        folder = self.directory / "tls"
+        before = {path: path.read_bytes() for path in folder.glob("*.pem")}
+        files = make_certificates(folder, datetime.datetime.now(datetime.UTC))
+        if before and before != {path: path.read_bytes() for path in before}:
+            for server in ("aws", *(f"{region.name}-radosgw" for region in REGIONS)):
+                self.registry.stop(server)
+        return files
 
     @property
     def connections(self) -> Path:
         """The file of connections that Airflow and ``lifeboat`` read."""
         return self.directory / "connections.json"
+
+    @property
+    def databases(self) -> Path:
+        """Where each database server has its directory."""
+        return self.directory / "postgres"
 
     @cached_property
     def airflow(self) -> AirflowLab:
@@ -110,7 +122,7 @@ class Lab:
         """Make the directory, the secrets and the connections."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o700)
-        content = json.dumps(connections(self.secret, self.certificates), indent=1)
+        content = json.dumps(connections(self.secret, self.certificates, self.databases), indent=1)
         write_private(self.connections, content.encode())
         self.command.write_text(self._command(), encoding="utf-8")
         self.command.chmod(0o700)
@@ -120,28 +132,37 @@ class Lab:
         return CephCluster(region.name, self.directory / region.name, region.ports, self.certificates, self.registry)
 
     def start_region(self, region: Region) -> None:
-        """An object store with its bucket."""
-        cluster, marker = self.region(region), self.directory / f"{region.name}.bucket"
+        """An object store with its buckets: the store's own, and that of pgBackRest's repository."""
+        cluster, keys = self.region(region), self.secret.region(region.store)
+        markers = (self.directory / f"{region.name}.{what}" for what in ("bucket", "expiry", "repository"))
+        bucket, expiry, repository = markers
         if not cluster.created:
             cluster.remove()
             cluster.create()
         cluster.start()
-        if not marker.exists():
+        if not bucket.exists():
             make_bucket(
                 cluster,
                 region.name,
-                self.secret.region(region.store),
+                keys,
                 region.bucket,
                 locked_days=region.locked_days,
                 append_only=region.append_only,
             )
-            marker.touch()
+            bucket.touch()
+            expiry.touch()
+        if not expiry.exists():
+            grant(cluster, region.name, keys, region.bucket, append_only=region.append_only)
+            expiry.touch()
+        if not repository.exists():
+            make_repository_bucket(cluster, region.name, keys, region.repository)
+            repository.touch()
 
     def cluster(self, system: DemoSystem) -> PostgresCluster:
         """The database server of a system."""
         return PostgresCluster(
             f"postgres-{system.name}",
-            self.directory / "postgres" / system.name,
+            self.databases / system.name,
             system.database_port,
             self.registry,
             self.secret.databases[system.name]["superuser"],
@@ -167,7 +188,7 @@ class Lab:
         """Airflow's own server."""
         cluster = PostgresCluster(
             "postgres-airflow",
-            self.directory / "postgres" / "airflow",
+            self.databases / "airflow",
             AIRFLOW_DATABASE_PORT,
             self.registry,
             self.secret.airflow_database,

@@ -45,6 +45,11 @@ class DemoSystem:
         return f"{self.id}_backup"
 
     @property
+    def cluster_connection(self) -> str:
+        """Id of the connection of its server's superuser, which pgBackRest works through."""
+        return f"{self.id}_cluster"
+
+    @property
     def restore_role(self) -> str:
         """The role that may create and replace databases."""
         return f"{self.id}_restore"
@@ -64,8 +69,8 @@ class Region:
     """One object-store region of the lab.
 
     :param store: its name in the policies.
-    :param locked_days: COMPLIANCE retention of every object; None: only what asks for it.
-    :param append_only: Lifeboat's credentials cannot delete a version there.
+    :param locked_days: COMPLIANCE retention of every object of the store; None: only what asks for it.
+    :param append_only: Lifeboat's credentials cannot delete a version in the store.
     """
 
     store: str
@@ -76,8 +81,13 @@ class Region:
 
     @property
     def bucket(self) -> str:
-        """Its one bucket."""
+        """The bucket of its store."""
         return f"lifeboat-{self.store}"
+
+    @property
+    def repository(self) -> str:
+        """The bucket of pgBackRest's repository, which is neither locked nor append-only: backups expire there."""
+        return f"{self.bucket}-repo"
 
 
 REGIONS = (

@@ -16,6 +16,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from include.lab.ports import LOOPBACK
 
 VALID_DAYS = 365
+_NAMES = x509.SubjectAlternativeName([
+    x509.IPAddress(ipaddress.ip_address(LOOPBACK)),
+    x509.DNSName("localhost"),
+    x509.DNSName(LOOPBACK),  # pgBackRest looks for the address among the names only
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,14 +36,15 @@ class Certificates:
 
 
 def make_certificates(directory: Path, now: datetime.datetime) -> Certificates:
-    """An authority and one server certificate for loopback; kept when they are there and good for another week.
+    """An authority and one server certificate for loopback; kept when there, good for another week and for all names.
 
     The authority's key is thrown away: nobody can sign a second certificate that the lab's clients would accept.
     """
     files = Certificates(directory / "ca.pem", directory / "server.pem", directory / "server.key")
     if all(path.exists() for path in (files.authority, files.certificate, files.key)):
         present = x509.load_pem_x509_certificate(files.certificate.read_bytes())
-        if present.not_valid_after_utc > now + datetime.timedelta(days=7):
+        names = present.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        if present.not_valid_after_utc > now + datetime.timedelta(days=7) and names == _NAMES:
             return files
     directory.mkdir(parents=True, exist_ok=True)
     authority_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -103,13 +109,12 @@ def _authority(key: ec.EllipticCurvePrivateKey, now: datetime.datetime) -> x509.
 def _server(
     key: ec.EllipticCurvePrivateKey, authority_key: ec.EllipticCurvePrivateKey, now: datetime.datetime
 ) -> x509.Certificate:
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK)), x509.DNSName("localhost")])
     return (
         _builder(LOOPBACK, "Lifeboat lab authority", key, now)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(names, critical=False)
+        .add_extension(_NAMES, critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )

@@ -42,18 +42,19 @@ def missing_copies(system: ProtectedSystem, catalog: Callable[[str], Catalog]) -
     """Every copy that the policy wants and no catalog has, oldest backup first.
 
     Damaged backups are not copied: what is wrong here would be wrong there. Nor is what retention has removed from the
-    other store, while it is still kept here, such as the last one that was proven here.
+    other store, while it is still kept here, such as the last one that was proven here. Physical ones neither:
+    pgBackRest takes a backup of its own into each repository.
 
     :param catalog: opens a store's catalog by its name.
     """
     missing = []
     there: dict[str, set[str]] = {}
     for source in system.sources:
-        first = next((tier.stores[0] for tier in system.tiers_of(source)), None)
+        first = next((tier.stores[0] for tier in system.logical_tiers if source.name in tier.sources), None)
         if first is None:
             continue
         for backup in catalog(first).backups(system=system.system, source=source.name):
-            if backup.damaged:
+            if backup.damaged or backup.manifest.kind != source.kind:
                 continue
             for store in stores_of(system, backup)[1:]:
                 if store not in there:
@@ -65,11 +66,11 @@ def missing_copies(system: ProtectedSystem, catalog: Callable[[str], Catalog]) -
 
 
 def stores_of(system: ProtectedSystem, backup: Backup) -> tuple[str, ...]:
-    """The stores that should hold a backup, the one that it is written to first.
+    """The stores that should hold a logical backup, the one that it is written to first.
 
-    A backup of a tier that the policy does not have (any more) belongs wherever any tier of its source does.
+    A backup of a tier that the policy does not have (any more) belongs wherever any logical tier of its source does.
     """
-    tiers = [tier for tier in system.tiers if backup.manifest.source in tier.sources]
+    tiers = [tier for tier in system.logical_tiers if backup.manifest.source in tier.sources]
     own = [tier for tier in tiers if tier.name == backup.manifest.tier]
     return tuple(dict.fromkeys(store for tier in own or tiers for store in tier.stores))
 

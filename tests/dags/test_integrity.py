@@ -14,6 +14,8 @@ from include.recovery.policy.files import load_folder
 from include.recovery.policy.pools import pools
 from recovery_airflow.dag_catalogue import PAGE, catalogue
 from recovery_airflow.dag_defaults import RETRY_POLICY, Tag
+from recovery_airflow.operators.logical_backup import PgDumpOperator
+from recovery_airflow.operators.logical_restore import PgRestoreOperator
 from recovery_airflow.operators.policy_approval import ANSWERS
 from recovery_airflow.operators.verdict import VerdictOperator
 
@@ -27,9 +29,22 @@ def test_each_policy_has_its_dags(dags: dict[str, DAG]) -> None:
     for system in POLICIES.systems.values():
         name = system.system
         expected |= {f"replicate__{name}", f"retention__{name}", f"disaster_recovery__{name}"}
-        expected |= {f"backup__{name}__{tier.name}" for tier in system.tiers}
-        expected |= {f"drill__{name}__{cadence}" for cadence in system.drills}
+        expected |= {f"backup__{name}__{tier.name}" for tier in system.logical_tiers}
+        expected |= {f"drill__{name}__{cadence}" for cadence in system.logical_drills}
     assert set(dags) == expected
+
+
+def test_no_dump_is_taken_for_a_tier_of_the_cluster(dags: dict[str, DAG]) -> None:
+    """The graphs of these DAGs know pg_dump only; a physical tier or drill in them would prove the wrong thing."""
+    physical = set()
+    for system in POLICIES.systems.values():
+        physical |= {f"backup__{system.system}__{tier.name}" for tier in system.tiers if tier.is_physical}
+        physical |= {f"drill__{system.system}__{name}" for name, drill in system.drills.items() if drill.is_physical}
+    assert {"backup__labdojo__weekly-full", "backup__aiaas__hourly", "drill__labdojo__monthly"} <= physical
+    for kind in (PgDumpOperator, PgRestoreOperator):
+        made = {dag_id for dag_id, dag in dags.items() if any(isinstance(task, kind) for task in dag.tasks)}
+        assert made
+        assert not physical & made
 
 
 def test_every_dag_says_what_it_is_for_and_what_to_do(dags: dict[str, DAG]) -> None:
@@ -54,7 +69,7 @@ def test_one_run_at_a_time_and_nothing_made_up(dags: dict[str, DAG]) -> None:
 
 def test_schedules_are_in_the_systems_own_time_zone(dags: dict[str, DAG]) -> None:
     for system in POLICIES.systems.values():
-        for tier in system.tiers:
+        for tier in system.logical_tiers:
             timetable = dags[f"backup__{system.system}__{tier.name}"].timetable
             assert timetable.expression == tier.cron
             assert str(timetable.timezone) == f"Timezone('{system.time_zone}')" or system.time_zone in str(
@@ -73,9 +88,9 @@ def test_rylies_daily_dump_is_taken_between_two_and_four_in_the_night(dags: dict
 @pytest.mark.demand("K7")
 def test_every_source_is_drilled_on_a_schedule(dags: dict[str, DAG]) -> None:
     for system in POLICIES.systems.values():
-        drilled = {source for drill in system.drills.values() for source in drill.sources}
+        drilled = {source for drill in system.logical_drills.values() for source in drill.sources}
         assert drilled == {source.name for source in system.sources}
-        assert all(dags[f"drill__{system.system}__{cadence}"].timetable.expression for cadence in system.drills)
+        assert all(dags[f"drill__{system.system}__{cadence}"].timetable.expression for cadence in system.logical_drills)
 
 
 def test_retention_shows_its_plan_before_it_removes_anything(dags: dict[str, DAG]) -> None:

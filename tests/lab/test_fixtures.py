@@ -10,6 +10,7 @@ from include.lab.postgres import PostgresCluster
 from include.recovery.connections import ConnectionInfo
 from include.recovery.errors import ObjectLocked
 from include.recovery.postgres.server import PostgresServer
+from include.recovery.stores.s3 import S3Store
 from tests.fixtures.servers import Kms, ObjectStores, SlackSink
 
 pytestmark = pytest.mark.integration
@@ -51,6 +52,35 @@ def test_the_offsite_writer_cannot_lift_its_own_limits(object_stores: ObjectStor
         client.delete_bucket_policy(Bucket=object_stores.offsite.bucket)
     with pytest.raises(ClientError, match="AccessDenied"):
         client.delete_bucket(Bucket=object_stores.offsite.bucket)
+
+
+@pytest.mark.parametrize("name", ["primary", "offsite"])
+def test_what_expires_in_a_repository_leaves_a_version_that_its_writer_cannot_reach(
+    object_stores: ObjectStores, name: str
+) -> None:
+    """No lock stands in pgBackRest's way, and still its credentials cannot destroy what they wrote."""
+    repository = S3Store.from_connection(name, f"lifeboat-{name}-repo", object_stores.repositories[name])
+    one, two, client = "fixtures/one", "fixtures/two", repository.client
+    for key in (one, two):
+        client.put_object(Bucket=repository.bucket, Key=key, Body=b"content")
+    assert client.get_object(Bucket=repository.bucket, Key=one)["Body"].read() == b"content"
+    client.delete_object(Bucket=repository.bucket, Key=one)
+    several = client.delete_objects(Bucket=repository.bucket, Delete={"Objects": [{"Key": two}], "Quiet": True})
+    assert "Errors" not in several
+    assert "Contents" not in client.list_objects_v2(Bucket=repository.bucket, Prefix="fixtures/")
+    for forbidden in (
+        lambda: client.list_object_versions(Bucket=repository.bucket),
+        lambda: client.put_bucket_versioning(
+            Bucket=repository.bucket, VersioningConfiguration={"Status": "Suspended"}
+        ),
+        lambda: client.put_object(Bucket=f"lifeboat-{name}", Key="x", Body=b""),
+        lambda: client.list_objects_v2(Bucket=f"lifeboat-{name}"),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            forbidden()
+    kept = {"primary": object_stores.primary, "offsite": object_stores.offsite}[name]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        kept.client.list_objects_v2(Bucket=repository.bucket)
 
 
 def test_the_key_service_wraps_and_unwraps(kms: Kms) -> None:

@@ -6,9 +6,11 @@ import datetime
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from include.lab import data_loader
 from include.lab.credentials import AIRFLOW_USERS, LabSecrets, connections
+from include.lab.lab import Lab
 from include.lab.systems import (
     AIRFLOW_DATABASE_PORT,
     AIRFLOW_PORT,
@@ -30,14 +32,40 @@ def test_every_policy_has_its_system_and_database() -> None:
         assert system.database in {source.database for source in POLICIES.systems[system.name].sources}
 
 
+def connections_of(directory: Path) -> dict[str, dict[str, Any]]:
+    certificates = make_certificates(directory, datetime.datetime.now(datetime.UTC))
+    return connections(LabSecrets.random(), certificates, directory / "postgres")
+
+
 def test_every_connection_that_a_policy_names_is_made(tmp_path: Path) -> None:
-    made = connections(LabSecrets.random(), make_certificates(tmp_path, datetime.datetime.now(datetime.UTC)))
+    made = connections_of(tmp_path)
     platform = POLICIES.platform
     named = {platform.encryption.kms_connection, platform.approvals.signing_connection}
     named |= {platform.notifications.slack_connection, *(f"lifeboat_{store}" for store in platform.stores)}
     for policy in POLICIES.systems.values():
         named |= {name for source in policy.sources for name in (source.connections.backup, source.connections.restore)}
+        named |= {source.physical.connection for source in policy.sources if source.physical}
+    named |= {store.repository.connection for store in platform.stores.values() if store.repository}
+    assert len(named) == 21
     assert named <= set(made)
+
+
+def test_a_cluster_is_reached_over_its_socket_without_a_password(tmp_path: Path) -> None:
+    made, lab = connections_of(tmp_path), Lab(tmp_path)
+    for system in SYSTEMS:
+        found = made[f"{system.id}_cluster"]
+        assert found["host"] == str(lab.cluster(system).socket_directory)
+        assert (found["port"], found["login"], found.get("password")) == (system.database_port, "postgres", None)
+
+
+def test_repositories_have_buckets_and_credentials_of_their_own(tmp_path: Path) -> None:
+    made = connections_of(tmp_path)
+    repositories = {name: store.repository for name, store in POLICIES.platform.stores.items()}
+    assert {r.store: (r.repository, f"lifeboat_{r.store}_repo") for r in REGIONS} == {
+        name: (repository.bucket, repository.connection) for name, repository in repositories.items()
+    }
+    logins = [made[f"lifeboat_{region.store}{end}"]["login"] for region in REGIONS for end in ("", "_repo")]
+    assert len(set(logins)) == 4
 
 
 def test_the_stores_are_the_policies_stores() -> None:
@@ -70,5 +98,13 @@ def test_secrets_are_random_private_and_lasting(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert LabSecrets.load_or_make(path) == first
     assert LabSecrets.random() != first
+    saved = json.loads(path.read_text())
+    del saved["regions"]["primary"]["repository"]
+    path.write_text(json.dumps(saved))
+    completed = LabSecrets.load_or_make(path)
+    assert completed.region("primary").writer == first.region("primary").writer
+    assert completed.region("offsite") == first.region("offsite")
+    assert LabSecrets.load_or_make(path) == completed
+    assert path.stat().st_mode & 0o777 == 0o600
     values = [*json.loads(path.read_text())["users"].values(), first.signing_key, first.slack_token]
     assert not any(value in repr(first) for value in values)

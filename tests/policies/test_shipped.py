@@ -10,12 +10,18 @@ import jsonschema
 import pytest
 import yaml
 
+from include.recovery.policy.cron import widest_gap
 from include.recovery.policy.files import PolicySet, load_folder
 from include.recovery.policy.generate import SHIPPED, documents
-from include.recovery.policy.models import Keep
+from include.recovery.policy.models import Keep, S3StoreDefinition, Tier
 from include.recovery.policy.rpo import worst_loss
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def shape(tier: Tier) -> tuple[str, str, Keep, tuple[str, ...]]:
+    """What a document says about a kind of backup."""
+    return tier.method, tier.cron, tier.keep, tier.stores
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +58,9 @@ def test_an_editor_that_checks_the_schema_finds_nothing_wrong(path: Path) -> Non
 
 def test_every_system_is_drilled_weekly_and_kept_in_two_sites(policies: PolicySet) -> None:
     for system in policies.systems.values():
-        assert "weekly" in system.drills
-        assert all(tier.stores == ("primary", "offsite") for tier in system.tiers)
+        assert "weekly" in system.logical_drills
+        assert all(tier.stores == ("primary", "offsite") for tier in system.logical_tiers)
+        assert all(tier.stores == ("primary", "offsite") for tier in system.tiers if tier.method == "full")
     assert policies.platform.stores["primary"].site != policies.platform.stores["offsite"].site
     assert policies.platform.stores["offsite"].locked
 
@@ -90,8 +97,18 @@ def test_aiaas_has_the_three_classes_of_its_document(policies: PolicySet) -> Non
     classes = {name: (o.rto, o.rpo) for name, o in policies.system("aiaas").objectives.items()}
 
     assert classes == {"critical": (HOUR, 15 * MINUTE), "standard": (4 * HOUR, HOUR), "archive": (DAY, DAY)}
-    assert {tier.name for tier in policies.system("aiaas").tiers} == {"daily", "hourly"}
-    assert all(tier.keep.reach >= 30 * DAY for tier in policies.system("aiaas").tiers)
+
+
+def test_aiaas_has_daily_fulls_and_hourly_incrementals_of_30_days_offsite(policies: PolicySet) -> None:
+    system = policies.system("aiaas")
+    source = system.source("main-db")
+
+    assert shape(system.tier("daily")) == ("full", "0 1 * * *", Keep(days=30), ("primary", "offsite"))
+    assert shape(system.tier("hourly")) == ("incremental", "30 * * * *", Keep(every=30 * DAY), ("primary", "offsite"))
+    assert source.wal is not None
+    assert source.wal.keep == 30 * DAY
+    assert all(tier.keep.reach >= 30 * DAY for tier in system.tiers)
+    assert all("offsite" in tier.stores for tier in system.tiers)
 
 
 def test_labdojo_has_the_three_tiers_of_its_document(policies: PolicySet) -> None:
@@ -103,12 +120,69 @@ def test_labdojo_has_the_three_tiers_of_its_document(policies: PolicySet) -> Non
         "tier-2": (180 * DAY, 4 * HOUR, HOUR),
         "tier-3": (90 * DAY, DAY, DAY),
     }
-    assert (system.tier("weekly-full").cron, system.tier("weekly-full").keep) == ("0 2 * * 0", Keep(weeks=4))
+    assert shape(system.tier("monthly-archive"))[0] == "logical"
     assert system.tier("monthly-archive").keep.reach >= 365 * DAY
 
 
-def test_aido_todo_keeps_30_days_and_12_months(policies: PolicySet) -> None:
-    assert policies.system("aido-todo").tier("daily").keep == Keep(days=30, months=12)
+def test_labdojo_has_the_backups_of_its_document(policies: PolicySet) -> None:
+    """L3, L4, L5 and L6, to the letter; L10's dump is kept a week."""
+    system = policies.system("labdojo")
+    both, source = ("primary", "offsite"), system.source("main-db")
+
+    assert system.time_zone == "Europe/Berlin"
+    assert shape(system.tier("weekly-full")) == ("full", "0 2 * * 0", Keep(weeks=4), both)
+    assert shape(system.tier("daily-incremental")) == ("incremental", "0 3 * * 1-6", Keep(every=14 * DAY), ("primary",))
+    assert shape(system.tier("weekly-differential")) == ("differential", "0 4 * * 3", Keep(weeks=4), both)
+    sync = system.tier("weekly-offsite-sync")
+    assert (sync.method, sync.stores, widest_gap([sync.cron])) == ("incremental", ("offsite",), 7 * DAY)
+    assert sync.keep == system.tier("daily-incremental").keep
+    assert source.wal is not None
+    assert source.wal.keep == 72 * HOUR
+    assert shape(system.tier("daily-dump")) == ("logical", "30 0 * * *", Keep(days=7), both)
+
+
+def test_aido_todo_keeps_30_days_and_12_months_in_two_regions(policies: PolicySet) -> None:
+    system = policies.system("aido-todo")
+    both, source = ("primary", "offsite"), system.source("main-db")
+
+    assert shape(system.tier("daily")) == ("logical", "0 3 * * *", Keep(days=30, months=12), both)
+    assert shape(system.tier("daily-incremental")) == ("incremental", "0 4 * * 1-6", Keep(every=30 * DAY), both)
+    assert shape(system.tier("weekly-base")) == ("full", "0 4 * * 0", Keep(weeks=5), both)
+    assert widest_gap([tier.cron for tier in system.tiers if tier.is_physical]) == DAY
+    assert source.wal is not None
+    assert source.wal.keep == 30 * DAY
+
+
+@pytest.mark.parametrize("name", ["labdojo", "aiaas", "rylie-ai", "aido-todo"])
+def test_every_system_with_wal_has_a_weekly_base_in_both_regions_and_a_drill_of_it(
+    policies: PolicySet, name: str
+) -> None:
+    system = policies.system(name)
+    for source in system.sources:
+        fulls = [tier for tier in system.tiers_of(source) if tier.method == "full"]
+        gap = widest_gap([tier.cron for tier in fulls])
+        assert gap is not None
+        assert gap <= 7 * DAY
+        assert source.wal is not None
+        assert max(tier.keep.reach for tier in fulls) >= source.wal.keep + (gap if name == "rylie-ai" else 0 * DAY)
+        assert system.repository_stores(source) == ("primary", "offsite")
+        drills = {drill.recovery_point for drill in system.drills.values() if source.name in drill.sources}
+        assert {"newest", "newest point"} <= drills
+
+
+def test_ksrce_lab_has_only_what_a_managed_service_gives(policies: PolicySet) -> None:
+    system = policies.system("ksrce-lab")
+
+    assert system.logical_tiers == system.tiers
+    assert all(source.physical is None and source.wal is None for source in system.sources)
+
+
+def test_repositories_are_unlocked_buckets_of_their_own(policies: PolicySet) -> None:
+    for store in policies.platform.stores.values():
+        assert isinstance(store, S3StoreDefinition)
+        assert store.repository is not None
+        assert store.repository.bucket != store.bucket
+        assert store.repository.connection != store.connection
 
 
 @pytest.mark.demand("D6")
@@ -133,12 +207,18 @@ def test_rylie_ai_is_backed_up_between_two_and_four_in_its_own_night(policies: P
     assert start + system.tier("daily").grace <= 4 * HOUR
     assert system.time_zone == "America/Los_Angeles"
     assert system.tier("daily").method == "logical"
+    assert widest_gap([system.tier("weekly-base").cron]) == 7 * DAY
 
 
 def test_rylie_ai_has_its_retention_and_objectives(policies: PolicySet) -> None:
     system = policies.system("rylie-ai")
 
+    source = system.source("main-db")
+
     assert system.tier("daily").keep == Keep(days=14, weeks=13, months=12)
+    assert shape(system.tier("weekly-base")) == ("full", "30 3 * * 0", Keep(weeks=3), ("primary", "offsite"))
+    assert source.wal is not None
+    assert source.wal.keep == 14 * DAY
     assert (system.rto("table_corruption"), system.rto("database_corruption")) == (30 * MINUTE, 2 * HOUR)
     assert {name: o.rpo for name, o in system.objectives.items()} == {
         "database": HOUR,

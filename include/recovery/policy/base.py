@@ -17,7 +17,19 @@ from pydantic import (
 )
 
 from include.recovery.policy.cron import check_cron
-from include.recovery.policy.durations import ALLOWED, PATTERN, parse_duration, print_duration
+from include.recovery.policy.durations import (
+    ALLOWED,
+    PATTERN,
+    WAIT_ALLOWED,
+    WAIT_PATTERN,
+    parse_duration,
+    parse_wait,
+    print_duration,
+    print_wait,
+)
+from include.recovery.policy.sizes import ALLOWED as SIZE_ALLOWED
+from include.recovery.policy.sizes import PATTERN as SIZE_PATTERN
+from include.recovery.policy.sizes import parse_size, print_size
 
 
 class PolicyModel(BaseModel):
@@ -32,6 +44,31 @@ def _to_duration(value: Any) -> timedelta:
     if isinstance(value, str):
         return parse_duration(value)
     raise ValueError(f"found {value!r}; a duration is text: {ALLOWED}")
+
+
+def _to_wait(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        return parse_wait(value)
+    raise ValueError(f"found {value!r}; a short wait is text: {WAIT_ALLOWED}")
+
+
+def _to_size(value: Any) -> int:
+    if isinstance(value, str):
+        return parse_size(value)
+    raise ValueError(f"found {value!r}; a size is text: {SIZE_ALLOWED}")
+
+
+def at_least(minimum: timedelta) -> AfterValidator:
+    """For a ``Duration`` that must not be shorter than this."""
+
+    def check(value: timedelta) -> timedelta:
+        if value < minimum:
+            raise ValueError(f"found {print_duration(value)!r}; allowed is at least {print_duration(minimum)}")
+        return value
+
+    return AfterValidator(check)
 
 
 def _check_time_zone(value: str) -> str:
@@ -51,6 +88,22 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": PATTERN, "minLength": 2}),
 ]
 """A length of time, written ``15m``, ``1h30m``, ``30d``."""
+
+Wait = Annotated[
+    timedelta,
+    BeforeValidator(_to_wait),
+    PlainSerializer(print_wait, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": WAIT_PATTERN, "minLength": 2}),
+]
+"""A short wait, exact to the millisecond, written ``200ms``."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(_to_size),
+    PlainSerializer(print_size, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN}),
+]
+"""A number of bytes, written ``512MiB``, ``1GiB``."""
 
 Cron = Annotated[str, AfterValidator(check_cron), WithJsonSchema({"type": "string", "format": "cron"})]
 """Five cron fields, in the system's time zone."""

@@ -1,4 +1,4 @@
-"""Durations as people write them: ``15m``, ``1h30m``, ``4w``."""
+"""Durations as people write them: ``15m``, ``1h30m``, ``4w``; and short waits: ``200ms``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from datetime import timedelta
 
 PATTERN = r"^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"
 ALLOWED = "weeks, days, hours, minutes and seconds in this order, such as '15m', '1h30m', '30d' or '4w'"
+WAIT_PATTERN = r"^([0-9]+s)?([0-9]+ms)?$"
+WAIT_ALLOWED = "seconds and milliseconds in this order, such as '200ms', '1s' or '1s500ms'"
 
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DAYS_FROM = timedelta(days=2)
 _LONGEST = timedelta(days=36_525)
+_LONGEST_WAIT = timedelta(days=1)
 
 
 def parse_duration(text: str) -> timedelta:
@@ -43,3 +46,31 @@ def print_duration(duration: timedelta) -> str:
         if number:
             pieces.append(f"{number}{unit}")
     return "".join(pieces) or "0s"
+
+
+def parse_wait(text: str) -> timedelta:
+    """A short wait from its text, exact to the millisecond.
+
+    :param text: such as ``200ms``.
+    :raises ValueError: naming the text and what is allowed; also for more than a day.
+    """
+    match = re.fullmatch(WAIT_PATTERN, text, re.ASCII)
+    if not text or match is None:
+        raise ValueError(f"found {text!r}; a short wait is {WAIT_ALLOWED}")
+    seconds, milliseconds = (int(re.sub("[ms]", "", piece or "0")) for piece in match.groups())
+    if seconds + milliseconds / 1000 > _LONGEST_WAIT.total_seconds():
+        raise ValueError(f"found {text!r}; a short wait is at most a day (86400s)")
+    return timedelta(seconds=seconds, milliseconds=milliseconds)
+
+
+def print_wait(wait: timedelta) -> str:
+    """The text of a short wait, which parses back to it; fractions of a millisecond are dropped.
+
+    :param wait: not negative.
+    """
+    rest = wait // timedelta(milliseconds=1)
+    if rest < 0:
+        raise ValueError(f"found a negative wait of {rest} milliseconds; a short wait is {WAIT_ALLOWED}")
+    seconds, milliseconds = divmod(rest, 1000)
+    pieces = (f"{seconds}s" if seconds else "") + (f"{milliseconds}ms" if milliseconds else "")
+    return pieces or "0s"

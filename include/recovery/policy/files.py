@@ -14,9 +14,9 @@ from pydantic_core import ErrorDetails
 from include.recovery.errors import PolicyError
 from include.recovery.policy.base import PolicyModel
 from include.recovery.policy.models import Platform, ProtectedSystem
-from include.recovery.policy.rules import Broken, broken_between, broken_rules, broken_with_platform, platform_rules
+from include.recovery.policy.rules import broken_between, broken_rules, broken_with_platform, platform_rules
 from include.recovery.policy.sentences import dotted, sentence
-from include.recovery.policy.yaml_source import BrokenYaml, Document, read_yaml
+from include.recovery.policy.yaml_source import Broken, BrokenYaml, Document, read_yaml
 from include.recovery.policy.yaml_source import Path as DocumentPath
 
 PLATFORM = "platform"

@@ -27,7 +27,7 @@ def key_of(system: str) -> str:
 
 def as_text(system: ProtectedSystem) -> str:
     """A policy as YAML that reads back to an equal one; the same policy always gives the same text."""
-    values = system.model_dump(mode="json", exclude_none=True)
+    values = system.model_dump(mode="json")  # with its nulls: null and left out may mean different things
     return _HEAD + yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
 
 

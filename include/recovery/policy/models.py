@@ -9,10 +9,17 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, StrictInt
 
 from include.recovery.errors import PolicyError
-from include.recovery.policy.base import Cron, Duration, Line, PolicyModel, Slug, TimeZone, Word
+from include.recovery.policy.base import Line, PolicyModel, Slug, TimeZone, Word
 from include.recovery.policy.objective_models import Approval, Assumable, Objective, Scenario
 from include.recovery.policy.people_models import Contact, Ownership, Review, Role
-from include.recovery.policy.platform_models import FolderStoreDefinition, Platform, S3StoreDefinition, StoreDefinition
+from include.recovery.policy.physical_models import Compression, PhysicalOptions, RestorePointOptions, WalArchive
+from include.recovery.policy.platform_models import (
+    FolderStoreDefinition,
+    Platform,
+    Repository,
+    S3StoreDefinition,
+    StoreDefinition,
+)
 from include.recovery.policy.source_models import (
     Connections,
     Excluded,
@@ -21,12 +28,16 @@ from include.recovery.policy.source_models import (
     PostgresSource,
     Source,
     Validation,
-    WalArchive,
 )
+from include.recovery.policy.tier_models import LOGICAL_POINTS, PHYSICAL_POINTS, PRIMARY, Drill, Keep, Tier
 
 __all__ = [
+    "LOGICAL_POINTS",
+    "PHYSICAL_POINTS",
+    "PRIMARY",
     "Approval",
     "Assumable",
+    "Compression",
     "Connections",
     "Contact",
     "Drill",
@@ -38,9 +49,12 @@ __all__ = [
     "LogicalOptions",
     "Objective",
     "Ownership",
+    "PhysicalOptions",
     "Platform",
     "PostgresSource",
     "ProtectedSystem",
+    "Repository",
+    "RestorePointOptions",
     "Review",
     "Role",
     "S3StoreDefinition",
@@ -59,105 +73,6 @@ Item = TypeVar("Item")
 ScenarioName = Literal["database_corruption", "table_corruption"]
 DrillName = Literal["weekly", "monthly", "quarterly", "annual"]
 TaskName = Literal["backup", "verification", "recovery_testing", "disaster_recovery"]
-
-
-class Keep(PolicyModel):
-    """Which backups of a tier are kept; what any line wants is kept, and the newest good backup always is.
-
-    The running day, week, month or year does not count against the numbers.
-    """
-
-    newest: Annotated[
-        StrictInt, Field(ge=1, le=1000, description="The newest so many backups, whatever their age.", examples=[7])
-    ] = 1
-    every: Annotated[
-        Duration | None, Field(description="Every backup that is younger than this.", examples=["30d"])
-    ] = None
-    days: Annotated[
-        StrictInt,
-        Field(ge=0, le=3660, description="The newest backup of each of so many days.", examples=[14]),
-    ] = 0
-    weeks: Annotated[
-        StrictInt,
-        Field(ge=0, le=530, description="The newest backup of each of so many weeks.", examples=[13]),
-    ] = 0
-    months: Annotated[
-        StrictInt,
-        Field(ge=0, le=120, description="The newest backup of each of so many months.", examples=[12]),
-    ] = 0
-    years: Annotated[
-        StrictInt, Field(ge=0, le=10, description="The newest backup of each of so many years.", examples=[7])
-    ] = 0
-
-    @property
-    def reach(self) -> timedelta:
-        """How far back the kept backups reach at least; counted by the shortest month and year."""
-        return max(
-            self.every or timedelta(),
-            timedelta(days=self.days),
-            timedelta(weeks=self.weeks),
-            timedelta(days=self.months * 365 // 12),
-            timedelta(days=self.years * 365),
-        )
-
-
-class Tier(PolicyModel):
-    """A kind of backup with its schedule, retention and stores."""
-
-    name: Annotated[
-        Slug,
-        Field(description="Name of the tier, unique in the system; part of the DAG's id.", examples=["weekly-full"]),
-    ]
-    method: Annotated[
-        Literal["logical"], Field(description="How it is taken: 'logical' is pg_dump.", examples=["logical"])
-    ]
-    cron: Annotated[
-        Cron, Field(description="When it starts, five cron fields in the system's time zone.", examples=["0 2 * * 0"])
-    ]
-    sources: Annotated[
-        tuple[Slug, ...],
-        Field(min_length=1, description="Names of the sources it backs up, in parallel.", examples=[["main-db"]]),
-    ]
-    keep: Annotated[Keep, Field(description="Which of its backups are kept.", examples=[{"weeks": 4}])]
-    stores: Annotated[
-        tuple[Slug, ...],
-        Field(
-            min_length=1,
-            description="Stores that hold its backups; 'primary' first, where they are written.",
-            examples=[["primary", "offsite"]],
-        ),
-    ]
-    grace: Annotated[
-        Duration,
-        Field(description="How long after its start a backup may take before it counts as late.", examples=["30m"]),
-    ]
-    note: Annotated[
-        Line | None, Field(description="Why the tier is as it is.", examples=["Sundays 02:00, kept 4 weeks"])
-    ] = None
-
-
-class Drill(PolicyModel):
-    """A recovery that is rehearsed on a schedule: restored on a scratch server, compared row by row, measured."""
-
-    cron: Annotated[
-        Cron, Field(description="When it starts, five cron fields in the system's time zone.", examples=["0 5 * * 0"])
-    ]
-    sources: Annotated[
-        tuple[Slug, ...],
-        Field(min_length=1, description="Names of the sources it restores.", examples=[["main-db"]]),
-    ]
-    recovery_point: Annotated[
-        Line,
-        Field(
-            description="Which backup: 'newest', or 'newest identical' (the newest that a drill has proven).",
-            examples=["newest"],
-        ),
-    ] = "newest"
-    store: Annotated[Slug, Field(description="The store it restores from.", examples=["primary"])] = "primary"
-    note: Annotated[
-        Line | None,
-        Field(description="Why the drill is as it is.", examples=["from the offsite copy, as after a lost region"]),
-    ] = None
 
 
 class ProtectedSystem(PolicyModel):
@@ -300,6 +215,28 @@ class ProtectedSystem(PolicyModel):
     def tiers_of(self, source: Source) -> tuple[Tier, ...]:
         """The tiers that back a source up."""
         return tuple(tier for tier in self.tiers if source.name in tier.sources)
+
+    @property
+    def logical_tiers(self) -> tuple[Tier, ...]:
+        """The tiers that ``pg_dump`` takes: those that are written to one store, fingerprinted and copied."""
+        return tuple(tier for tier in self.tiers if not tier.is_physical)
+
+    @property
+    def logical_drills(self) -> dict[DrillName, Drill]:
+        """The drills that restore a logical backup."""
+        return {name: drill for name, drill in self.drills.items() if not drill.is_physical}
+
+    def stanza(self, source: Source) -> str:
+        """What pgBackRest calls the cluster of a source, in every repository."""
+        return f"{self.system}-{source.name}"
+
+    def repository_stores(self, source: Source) -> tuple[str, ...]:
+        """The stores whose repositories hold a source's cluster, in the order of pgBackRest's numbers: the first is 1.
+
+        ``primary`` comes first when it is among them, the others by name: so a change of the tiers' order moves none.
+        """
+        named = {store for tier in self.tiers_of(source) if tier.is_physical for store in tier.stores}
+        return tuple(sorted(named, key=lambda store: (store != PRIMARY, store)))
 
     def people(self, role: str) -> tuple[str, ...]:
         """Who holds a role; nobody, when the policy does not have it."""

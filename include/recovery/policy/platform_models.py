@@ -10,6 +10,7 @@ from pydantic import Field, StrictBool, StringConstraints
 from include.recovery.policy.base import Line, PolicyModel, Slug, Word
 
 _PEM_BEGIN = "-----BEGIN"
+_BUCKET = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"
 
 
 class _Place(PolicyModel):
@@ -42,6 +43,23 @@ class _Place(PolicyModel):
     ] = False
 
 
+class Repository(PolicyModel):
+    """A store's bucket for pgBackRest: without object lock, since pgBackRest must be able to expire what it holds."""
+
+    bucket: Annotated[
+        str,
+        StringConstraints(pattern=_BUCKET),
+        Field(description="Name of the bucket; it must exist.", examples=["lifeboat-primary-repo"]),
+    ]
+    connection: Annotated[
+        Word,
+        Field(
+            description="Connection with its credentials and, in the extra, the same keys as the store's.",
+            examples=["lifeboat_primary_repo"],
+        ),
+    ]
+
+
 class S3StoreDefinition(_Place):
     """A bucket of an S3-compatible object store."""
 
@@ -63,10 +81,22 @@ class S3StoreDefinition(_Place):
     ] = None
     bucket: Annotated[
         str,
-        StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
+        StringConstraints(pattern=_BUCKET),
         Field(description="Name of the bucket; it must exist.", examples=["lifeboat-primary"]),
     ]
     region: Annotated[Slug, Field(description="Region of the bucket.", examples=["us-east-1"])]
+    repository: Annotated[
+        Repository | None,
+        Field(
+            description="Where pgBackRest keeps clusters and WAL in this region; left out, in the store's own bucket.",
+            examples=[{"bucket": "lifeboat-primary-repo", "connection": "lifeboat_primary_repo"}],
+        ),
+    ] = None
+
+    @property
+    def repository_place(self) -> Repository:
+        """The bucket of pgBackRest's repository, with its connection."""
+        return self.repository or Repository(bucket=self.bucket, connection=self.connection)
 
 
 class FolderStoreDefinition(_Place):

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from include.recovery.policy.durations import ALLOWED as DURATION
-from include.recovery.policy.durations import PATTERN, print_duration
+from include.recovery.policy.durations import PATTERN, WAIT_ALLOWED, WAIT_PATTERN, print_duration
 from include.recovery.policy.files import PolicySet, check_text
 from include.recovery.policy.models import Platform, ProtectedSystem
 from include.recovery.policy.rpo import worst_loss
 from include.recovery.policy.rules import RULES, broken_rules
+from include.recovery.policy.sizes import ALLOWED as SIZE
+from include.recovery.policy.sizes import PATTERN as SIZE_PATTERN
 
 _HEAD = """# Policies
 
@@ -34,6 +37,7 @@ share. Everything else follows from these files: DAGs, drills, runbooks, alerts.
   `<system>/policy/last-valid.yaml`, so that alerts still know the objectives.
 """
 
+_UNITS = {PATTERN: "[duration](#durations)", WAIT_PATTERN: "[short wait](#durations)", SIZE_PATTERN: "[size](#sizes)"}
 _FIELDS_BROKEN = (
     ("time_zone: Asia/Kolkata", "time_zone: Asia/Kolkatta"),
     ("priority: 4", "priority: high"),
@@ -60,6 +64,7 @@ def policy_page(policies: PolicySet) -> str:
     parts += ["## What must agree\n", "Rules across fields, judged when the fields themselves are right:\n"]
     parts += ["\n".join(f"- **{_title(rule.__name__)}**: {inspect.getdoc(rule)}" for rule in RULES) + "\n"]
     parts += ["## Durations\n", f"{DURATION[0].upper()}{DURATION[1:]}; `0s` is nothing at all.\n"]
+    parts += [f"Short waits are {WAIT_ALLOWED}.\n", "## Sizes\n", f"{SIZE[0].upper()}{SIZE[1:]}.\n"]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -118,16 +123,17 @@ def _rows(definition: Mapping[str, Any], model: type[BaseModel]) -> Iterator[tup
         info = model.model_fields[key]
         prop = definition["properties"][key]
         required = info.is_required()
-        default = "**required**" if required else _default(info.default)
+        default = "**required**" if required else _default(info)
         yield f"`{key}`", info.description or "", _allowed(prop), default, f"`{_flow((info.examples or [''])[0])}`"
 
 
-def _default(value: object) -> str:
+def _default(info: FieldInfo) -> str:
+    value = info.default
     if value is None or value == () or value is PydanticUndefined:
         return "none"
     if isinstance(value, BaseModel):
         return "its defaults"
-    return f"`{print_duration(value) if isinstance(value, timedelta) else _flow(value)}`"
+    return f"`{_flow(TypeAdapter(info.rebuild_annotation()).dump_python(value, mode='json'))}`"
 
 
 def _allowed(prop: Mapping[str, Any]) -> str:
@@ -157,8 +163,8 @@ def _allowed(prop: Mapping[str, Any]) -> str:
 
 
 def _text(prop: Mapping[str, Any]) -> str:
-    if prop.get("pattern") == PATTERN:
-        return "[duration](#durations)"
+    if prop.get("pattern") in _UNITS:
+        return _UNITS[prop["pattern"]]
     formats = {"cron": "cron", "time-zone": "IANA time zone", "date": "day", "path": "path"}
     plain = "name" if prop.get("pattern", "").startswith("^[a-z][a-z0-9]*(") else "text"
     return formats.get(prop.get("format", ""), plain)
@@ -222,4 +228,4 @@ def _first_paragraphs(text: str) -> str:
 def _title(name: str) -> str:
     """``PostgresSource`` and ``rpo_is_feasible`` as words."""
     words = "".join(f" {char}" if char.isupper() else char for char in name).replace("_", " ").split()
-    return " ".join(words).capitalize().replace("Rpo", "RPO").replace(" rpo", " RPO")
+    return re.sub(r"\b(rpo|wal)\b", lambda found: found[0].upper(), " ".join(words).capitalize(), flags=re.IGNORECASE)

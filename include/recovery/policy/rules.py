@@ -9,15 +9,25 @@ from itertools import chain
 
 from include.recovery.policy.cron import widest_gap
 from include.recovery.policy.durations import print_duration
-from include.recovery.policy.models import Assumable, Platform, ProtectedSystem
+from include.recovery.policy.models import (
+    LOGICAL_POINTS,
+    PHYSICAL_POINTS,
+    PRIMARY,
+    Assumable,
+    Platform,
+    ProtectedSystem,
+)
+from include.recovery.policy.physical_rules import (
+    PHYSICAL_RULES,
+    clusters_shared,
+    repositories_missing,
+    repositories_shared,
+)
 from include.recovery.policy.rpo import worst_loss
-from include.recovery.policy.yaml_source import Path
+from include.recovery.policy.yaml_source import Broken, Path
 
-Broken = tuple[Path, str]
 Rule = Callable[[ProtectedSystem], Iterator[Broken]]
 
-PRIMARY = "primary"
-_POINTS = ("newest", "newest identical")
 _DRILL_PERIODS = {
     "weekly": timedelta(days=7),
     "monthly": timedelta(days=31),
@@ -93,9 +103,9 @@ def scenarios_have_no_rpo(system: ProtectedSystem) -> Iterator[Broken]:
 
 
 def tiers_write_to_primary(system: ProtectedSystem) -> Iterator[Broken]:
-    """Backups are written to the primary store and copied from there."""
+    """Logical backups are written to the primary store and copied from there."""
     for number, tier in enumerate(system.tiers):
-        if tier.stores[0] != PRIMARY:
+        if not tier.is_physical and tier.stores[0] != PRIMARY:
             yield (
                 ("tiers", number, "stores"),
                 f"found {tier.stores[0]!r} first; backups are written to {PRIMARY!r}, so it comes first",
@@ -136,12 +146,11 @@ def drills_run_as_named(system: ProtectedSystem) -> Iterator[Broken]:
 
 def drills_name_a_recovery_point(system: ProtectedSystem) -> Iterator[Broken]:
     """What a drill restores is a standing wish, not one backup's id."""
+    known = [repr(point) for point in (*LOGICAL_POINTS, *PHYSICAL_POINTS)]
     for name, drill in system.drills.items():
-        if drill.recovery_point not in _POINTS:
-            yield (
-                ("drills", name, "recovery_point"),
-                f"found {drill.recovery_point!r}; allowed are {' and '.join(repr(point) for point in _POINTS)}",
-            )
+        if drill.recovery_point not in (*LOGICAL_POINTS, *PHYSICAL_POINTS):
+            allowed = f"{', '.join(known[:-1])} and {known[-1]}"
+            yield ("drills", name, "recovery_point"), f"found {drill.recovery_point!r}; allowed are {allowed}"
 
 
 def rpo_is_feasible(system: ProtectedSystem) -> Iterator[Broken]:
@@ -172,6 +181,7 @@ RULES: tuple[Rule, ...] = (
     every_source_is_drilled,
     drills_run_as_named,
     drills_name_a_recovery_point,
+    *PHYSICAL_RULES,
     rpo_is_feasible,
 )
 
@@ -182,11 +192,12 @@ def broken_rules(system: ProtectedSystem) -> list[Broken]:
 
 
 def broken_with_platform(system: ProtectedSystem, platform: Platform) -> Iterator[Broken]:
-    """Stores that the platform does not define."""
+    """Stores that the platform does not define, or that pgBackRest could not keep its repository in."""
     for number, tier in enumerate(system.tiers):
         yield from _known(("tiers", number, "stores"), tier.stores, "store of platform.yaml", platform.stores)
     for name, drill in system.drills.items():
         yield from _known(("drills", name, "store"), [drill.store], "store of platform.yaml", platform.stores)
+    yield from repositories_missing(system, platform)
 
 
 def broken_between(systems: Mapping[str, ProtectedSystem], names: Iterable[str]) -> Iterator[tuple[str, Broken]]:
@@ -202,6 +213,7 @@ def broken_between(systems: Mapping[str, ProtectedSystem], names: Iterable[str])
         cycle = _cycle(name, systems)
         if cycle:
             yield name, (("depends_on",), f"systems wait for each other: {' -> '.join(cycle)}; break the circle")
+    yield from clusters_shared(systems)
 
 
 def platform_rules(platform: Platform) -> Iterator[Broken]:
@@ -219,6 +231,7 @@ def platform_rules(platform: Platform) -> Iterator[Broken]:
                 ("stores", name, "replication"),
                 "is missing; allowed are 'copy' (by Lifeboat) and 'native' (by the store itself)",
             )
+    yield from repositories_shared(platform)
 
 
 def _known(path: Path, found: Iterable[str], what: str, known: Iterable[str]) -> Iterator[Broken]:

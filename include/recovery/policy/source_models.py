@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StringConstraints, model_validator
 
-from include.recovery.policy.base import Duration, Line, PolicyModel, Slug, Word
+from include.recovery.policy.base import Line, PolicyModel, Slug, Word
+from include.recovery.policy.physical_models import PhysicalOptions, WalArchive
 
 _READS = re.compile(r"^(select|with|table|values)\b", re.IGNORECASE)
 
@@ -46,27 +47,6 @@ class LogicalOptions(PolicyModel):
             ge=1, le=19, description="Compression level of zstd: 1 is fastest, 3 smaller, above 9 slow.", examples=[3]
         ),
     ] = 3
-
-
-class WalArchive(PolicyModel):
-    """The server's continuous archive of its write-ahead log; what is lost at worst is the sum of both times.
-
-    Only a physical base backup can be rolled forward with it; a ``pg_dump`` cannot.
-    """
-
-    archive_timeout: Annotated[
-        Duration,
-        Field(
-            description="The server's archive_timeout: a quiet database closes a segment this often.", examples=["60s"]
-        ),
-    ]
-    push_allowance: Annotated[
-        Duration,
-        Field(
-            description="How long a closed segment may take to reach the store before it counts as late.",
-            examples=["60s"],
-        ),
-    ]
 
 
 class FingerprintOptions(PolicyModel):
@@ -156,7 +136,7 @@ class Validation(PolicyModel):
 
 
 class PostgresSource(PolicyModel):
-    """A PostgreSQL database."""
+    """A PostgreSQL database; with ``physical``, its whole cluster too."""
 
     name: Annotated[
         Slug,
@@ -186,11 +166,20 @@ class PostgresSource(PolicyModel):
         LogicalOptions,
         Field(description="Options of pg_dump backups.", examples=[{"streams": 2, "zstd_level": 3}]),
     ] = LogicalOptions()
+    physical: Annotated[
+        PhysicalOptions | None,
+        Field(
+            description="How pgBackRest protects the whole cluster that the database is in; leave out where only "
+            "pg_dump is used.",
+            examples=[{"connection": "labdojo_cluster"}],
+        ),
+    ] = None
     wal: Annotated[
         WalArchive | None,
         Field(
-            description="The server's continuous WAL archive, where it has one.",
-            examples=[{"archive_timeout": "60s", "push_allowance": "60s"}],
+            description="The cluster's continuous WAL archive, from which it is restored to any second; goes with "
+            "'physical'.",
+            examples=[{"archive_timeout": "60s", "push_allowance": "60s", "keep": "72h"}],
         ),
     ] = None
     fingerprint: Annotated[

@@ -10,6 +10,8 @@ import yaml
 
 Path = tuple[str | int, ...]
 """Where a value is in a document: keys and list positions."""
+Broken = tuple[Path, str]
+"""Where a document breaks a rule, and the sentence that says so."""
 
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from include.recovery.catalog.catalog import Catalog
@@ -65,7 +65,7 @@ def decide(workspace: Workspace, system: ProtectedSystem, source: str, store: st
         made = _kept_as_unknown(ordered, source, clock)
     else:
         keeps = {tier.name: tier.keep for tier in system.tiers_of(known)}
-        window: timedelta | None = getattr(known.wal, "keep", None)
+        window = known.wal.keep if known.wal else None
         made = plan(ordered, keeps, zone=system.time_zone, clock=clock, window=window)
     return SourcePlan(system.system, source, store, made, {key: backup for key, (_, backup) in rows.items()})
 

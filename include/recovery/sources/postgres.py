@@ -13,7 +13,7 @@ from include.recovery.catalog.in_use import in_use
 from include.recovery.catalog.lease import Owner
 from include.recovery.catalog.model import Backup, CompleteBackup, Manifest, Proof, ProofLevel
 from include.recovery.catalog.removal import Removed
-from include.recovery.errors import BackupCorrupt, ManifestInvalid, NotIdentical
+from include.recovery.errors import BackupCorrupt, ManifestInvalid, NotIdentical, Refused
 from include.recovery.evidence.model import Check, Outcome
 from include.recovery.fingerprint.compare import compare as compare_fingerprints
 from include.recovery.fingerprint.measure import measure_like
@@ -67,7 +67,7 @@ def backup(
     stop: threading.Event | None = None,
     now: Clock = _now,
 ) -> Manifest:
-    """Take a backup. It exists when this returns, and otherwise nothing of it counts.
+    """Take a logical backup. It exists when this returns, and otherwise nothing of it counts.
 
     :param tier: None for one by hand outside any tier.
     :param note: why it was taken by hand.
@@ -75,7 +75,14 @@ def backup(
     :param stop: ends the backup when set.
     :raises LeaseHeld: when another run is writing the same backup.
     :raises LeaseLost: when another run took over in the middle.
+    :raises Refused: when the tier is a physical one.
     """
+    if tier is not None and tier.is_physical:
+        known = ", ".join(each.name for each in system.logical_tiers) or "none"
+        raise Refused(
+            f"{system.system}: tier {tier.name!r} is {tier.method}, which pgBackRest takes; a dump can be of the tiers "
+            f"with method logical: {known}"
+        )
     started = now()
     owner = Owner.of_this_process(run.run_id, run.try_number, run.url)
     options = BackupOptions(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.recovery.policy.durations import parse_duration, print_duration
+from include.recovery.policy.durations import parse_duration, parse_wait, print_duration, print_wait
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,36 @@ def test_a_negative_duration_is_refused() -> None:
 @given(st.timedeltas(min_value=timedelta(), max_value=timedelta(days=36_525)))
 def test_what_is_printed_reads_back(duration: timedelta) -> None:
     assert parse_duration(print_duration(duration)) == timedelta(seconds=int(duration.total_seconds()))
+
+
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        ("200ms", timedelta(milliseconds=200)),
+        ("1s", timedelta(seconds=1)),
+        ("1s500ms", timedelta(seconds=1.5)),
+        ("1500ms", timedelta(seconds=1.5)),
+        ("0s", timedelta()),
+    ],
+)
+def test_a_short_wait_is_read(text: str, wait: timedelta) -> None:
+    assert parse_wait(text) == wait
+
+
+@pytest.mark.parametrize(
+    "text", ["", "200", "ms", "1m", "500ms1s", "0.2s", "-1s", "1 s", "86401s", "86400s1ms", "1s\n"]
+)
+def test_any_other_wait_is_refused_by_its_text(text: str) -> None:
+    with pytest.raises(ValueError, match="a short wait is") as caught:
+        parse_wait(text)
+    assert repr(text) in str(caught.value)
+
+
+def test_a_negative_wait_is_refused() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        print_wait(timedelta(milliseconds=-1))
+
+
+@given(st.timedeltas(min_value=timedelta(), max_value=timedelta(days=1)))
+def test_a_printed_wait_reads_back(wait: timedelta) -> None:
+    assert parse_wait(print_wait(wait)) == wait - wait % timedelta(milliseconds=1)

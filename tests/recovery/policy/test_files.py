@@ -15,9 +15,8 @@ PLATFORM = (SHIPPED / "platform.yaml").read_text(encoding="utf-8")
 
 
 def write(folder: Path, name: str, *, priority: int = 1, extra: str = "") -> None:
-    text = EXAMPLE.replace("system: example", f"system: {name}").replace(
-        "priority: 1", f"priority: {priority}\n{extra}"
-    )
+    text = EXAMPLE.replace("system: example", f"system: {name}").replace("example_cluster", f"{name}_cluster")
+    text = text.replace("priority: 1", f"priority: {priority}\n{extra}")
     (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 

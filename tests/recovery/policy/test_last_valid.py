@@ -96,3 +96,15 @@ def test_the_text_does_not_depend_on_when_it_is_written(folder: Path) -> None:
 
     assert first == second
     assert first.startswith("# The last valid policy of this system")
+
+
+def test_null_is_remembered_where_it_means_something_else_than_nothing(store: FolderStore, folder: Path) -> None:
+    with_changed(folder, "recovery_point: newest point", "recovery_point: random second")
+    changed = with_changed(folder, "{every: 1h, lock_timeout: 200ms, attempts: 5}", "null")
+    remember_policies(store, changed)
+
+    found = last_valid(store, "labdojo")
+
+    assert found == changed.system("labdojo")
+    assert found is not None
+    assert found.source("main-db").physical.restore_points is None

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from include.recovery.errors import PolicyError
 from include.recovery.policy.base import PolicyModel
 from include.recovery.policy.files import load_folder, policies_folder
-from include.recovery.policy.models import Keep, ProtectedSystem, Validation
+from include.recovery.policy.models import Keep, PhysicalOptions, ProtectedSystem, RestorePointOptions, Validation
 
 
 def all_fields(model: type[PolicyModel] = PolicyModel) -> Iterator[tuple[str, FieldInfo]]:
@@ -89,7 +89,10 @@ def test_things_are_found_by_name(labdojo: ProtectedSystem) -> None:
     source = labdojo.source("main-db")
 
     assert labdojo.sources_of(labdojo.tier("weekly-full")) == (source,)
-    assert [tier.name for tier in labdojo.tiers_of(source)] == ["weekly-full", "monthly-archive"]
+    assert [tier.name for tier in labdojo.tiers_of(source)] == [
+        "weekly-full", "daily-incremental", "weekly-offsite-sync", "weekly-differential", "daily-dump",
+        "monthly-archive",
+    ]  # fmt: skip
     assert labdojo.rpo(source) == timedelta(minutes=15)
     assert labdojo.rto("table_corruption") == timedelta(hours=1)
     assert labdojo.people("incident_commander") == ("ada", "grace")
@@ -99,7 +102,33 @@ def test_things_are_found_by_name(labdojo: ProtectedSystem) -> None:
 def test_an_unknown_name_is_refused_with_the_known_ones(labdojo: ProtectedSystem) -> None:
     with pytest.raises(PolicyError, match="labdojo.yaml: there is no source 'main'; known are main-db"):
         labdojo.source("main")
-    with pytest.raises(PolicyError, match="known are weekly-full, monthly-archive"):
+    with pytest.raises(PolicyError, match="known are weekly-full, daily-incremental, weekly-offsite-sync"):
         labdojo.tier("daily")
     with pytest.raises(PolicyError, match="known are database_corruption, table_corruption"):
         labdojo.rto("flood")
+
+
+def test_physical_and_logical_are_told_apart(labdojo: ProtectedSystem) -> None:
+    source = labdojo.source("main-db")
+
+    assert [tier.name for tier in labdojo.logical_tiers] == ["daily-dump", "monthly-archive"]
+    assert set(labdojo.logical_drills) == {"weekly"}
+    assert labdojo.stanza(source) == "labdojo-main-db"
+
+
+def test_repositories_are_numbered_whatever_the_order_of_the_tiers(labdojo: ProtectedSystem) -> None:
+    source = labdojo.source("main-db")
+    backwards = labdojo.model_copy(update={"tiers": tuple(reversed(labdojo.tiers))})
+
+    assert labdojo.repository_stores(source) == ("primary", "offsite")
+    assert backwards.repository_stores(source) == ("primary", "offsite")
+    assert labdojo.model_copy(update={"tiers": labdojo.logical_tiers}).repository_stores(source) == ()
+
+
+def test_physical_protection_has_fast_and_safe_defaults() -> None:
+    found = PhysicalOptions(connection="x_cluster")
+
+    assert (found.compress.type, found.compress.level, found.process_max) == ("zst", 3, None)
+    assert (found.queue_max, found.backup_from, found.standby) == (1 << 30, "primary", None)
+    assert found.restore_points == RestorePointOptions(lock_timeout=timedelta(milliseconds=200))
+    assert found.heartbeat == timedelta(minutes=1)
