@@ -196,16 +196,25 @@ class Catalog:
         """All proofs of a backup in full, oldest first, from their own objects."""
         return _proofs(self.store, self._proof_keys(manifest.prefix))
 
-    def remove(self, backup: Facts, *, why: str, by: str, deleter: ObjectStore | None = None) -> Removed:
+    def remove(
+        self,
+        backup: Facts,
+        *,
+        why: str,
+        by: str,
+        deleter: ObjectStore | None = None,
+        first: Callable[[], object] | None = None,
+    ) -> Removed:
         """Take a backup out of the store, manifest first; ``removal.py`` says how, and what object lock changes.
 
         :param why: the reason, for the record that stays.
         :param deleter: the same store with credentials that may delete versions; None: these may.
+        :param first: removes what of the backup is elsewhere.
         :raises ObjectLocked: when nothing locks it, and still the store refuses.
         :raises StoreUnavailable: perhaps in the middle; ``Remover.resume`` goes on.
         """
         summary = backup.summary() if isinstance(backup, Manifest) else Summary.model_validate(backup.model_dump())
-        return self.remover(deleter).remove(summary, why=why, by=by)
+        return self.remover(deleter).remove(summary, why=why, by=by, first=first)
 
     def remover(self, deleter: ObjectStore | None = None) -> Remover:
         """What removes backups from this store, and goes on with what was interrupted."""

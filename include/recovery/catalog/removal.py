@@ -22,7 +22,7 @@ from include.recovery.catalog.layout import MANIFEST, timed_key
 from include.recovery.catalog.lease import Clock
 from include.recovery.catalog.model import Summary
 from include.recovery.catalog.removed import Removal, removal_folder, removal_folder_of
-from include.recovery.errors import ObjectLocked, StoreError
+from include.recovery.errors import LifeboatError, ObjectLocked, StoreError
 from include.recovery.stores.port import ObjectStore, ObjectVersion
 
 NO_END = datetime.max.replace(tzinfo=UTC)
@@ -85,11 +85,13 @@ class Remover:
     change: Change
     clock: Clock
 
-    def remove(self, backup: Summary, *, why: str, by: str) -> Removed:
+    def remove(self, backup: Summary, *, why: str, by: str, first: Callable[[], object] | None = None) -> Removed:
         """Take a backup out of the store, as far as object lock allows.
 
         Called again for one that is partly removed, it goes on.
 
+        :param first: removes what is elsewhere, such as in pgBackRest's repository, when the backup is not listed any
+            more and its manifest is still there. Done twice, it must do no harm; when it fails, the backup stays.
         :raises ObjectLocked: when nothing locks it, and still the store refuses: the credentials may not delete.
         :raises StoreUnavailable: in the middle, perhaps; the next call goes on.
         """
@@ -109,11 +111,15 @@ class Remover:
                 self.store.delete(record)
                 return Removed(Outcome.IN_USE, detail=reader.by)
             self.change(lambda index: index.with_going(prefix, Going(since=now, why=why, whole=False)))
+            if first is not None:
+                _all_or_nothing(first)
             for version in manifest:
                 self.deleter.delete(version.key, version.id)
-        except ObjectLocked:
+        except (ObjectLocked, _Failed) as error:
             self.store.delete(record)
             self.change(lambda index: index.without_going(prefix))
+            if isinstance(error, _Failed) and error.__cause__ is not None:
+                raise error.__cause__ from None
             raise
         return self.finish(prefix, why=why)
 
@@ -170,6 +176,17 @@ class Remover:
         """Until when object lock keeps one of these; None when it does not."""
         dates = (self.store.locked_until(v.key, v.id) for v in versions if not v.marker)
         return max((date for date in dates if date is not None and date > now), default=None)
+
+
+class _Failed(Exception):
+    """What had to go first is still there."""
+
+
+def _all_or_nothing(first: Callable[[], object]) -> None:
+    try:
+        first()
+    except LifeboatError as error:
+        raise _Failed from error
 
 
 def until_words(until: datetime | None) -> str:

@@ -14,7 +14,7 @@ from include.recovery.catalog.catalog import Catalog
 from include.recovery.catalog.model import Manifest, Proof, ProofLevel
 from include.recovery.catalog.removal import NO_END, Outcome, Removed
 from include.recovery.catalog.removed import announced, was_removed
-from include.recovery.errors import BackupNotFound, ObjectLocked, StoreUnavailable
+from include.recovery.errors import BackupNotFound, ObjectLocked, StoreUnavailable, ToolFailed
 from include.recovery.stores.folder import FolderStore
 
 WHY = "no line of daily wants it (newest 7)"
@@ -241,3 +241,24 @@ def test_a_late_proof_does_not_bring_a_removed_backup_back(
     store.put = put_late  # type: ignore[method-assign]
     drill.append_proof(manifest, proof)
     assert ids(drill) == ids(catalog) == []
+
+
+def test_what_is_elsewhere_goes_first_and_its_failure_changes_nothing(
+    back_up: Callable[..., Manifest], catalog: Catalog, store: Locked
+) -> None:
+    manifest = back_up()
+    before = keys(store, manifest)
+
+    def fail() -> None:
+        raise ToolFailed("pgbackrest", 50, "unable to acquire lock")
+
+    with pytest.raises(ToolFailed, match="unable to acquire lock"):
+        catalog.remove(manifest, why=WHY, by="retention", first=fail)
+    assert (ids(catalog), keys(store, manifest), catalog.going()) == ([manifest.id], before, {})
+    assert not was_removed(store, manifest)
+    seen: list[tuple[list[str], list[str]]] = []
+    removed = catalog.remove(
+        manifest, why=WHY, by="retention", first=lambda: seen.append((ids(catalog), keys(store, manifest)))
+    )
+    assert seen == [([], before)]
+    assert removed.outcome is Outcome.REMOVED

@@ -11,6 +11,7 @@ from include.recovery.catalog.model import ProofLevel
 from include.recovery.policy.models import Keep
 from include.recovery.retention.model import Clock, RetentionPlan, Row, WalSpan
 from include.recovery.retention.planner import in_words, plan
+from include.recovery.retention.wal import fulls_with_log
 from tests.recovery.retention.conftest import NOW, backup
 
 BERLIN = "Europe/Berlin"
@@ -229,6 +230,17 @@ def test_without_a_window_or_a_base_the_whole_log_stays():
     row = physical(5, 5)
     assert planned([row], {"full": Keep()}).wal.needs("000000010000000000000001", "7")
     assert planned([], {"full": Keep()}, window=timedelta(days=3)).wal.everything
+
+
+def test_the_log_stays_since_the_full_backup_of_the_base():
+    full = physical(9, 100, id="full")
+    base = physical(4, 200, id="base", parent="full")
+    found = planned([full, base, physical(1, 300, id="new")], {"full": Keep()}, window=timedelta(days=3))
+    (log,) = found.wal.continuous
+    assert (log.backup, log.full) == (base.key, full.key)
+    labels = ["20261101-020000F", "20261112-020000F", "20261119-020000F"]
+    assert fulls_with_log(labels, "20261112-020000F") == 2
+    assert fulls_with_log(labels, "20261105-020000F") is None
 
 
 def test_a_new_cluster_has_a_log_of_its_own():
