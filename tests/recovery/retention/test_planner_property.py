@@ -159,6 +159,7 @@ def check_window(physical: list[Row], kept: dict[str, Row], found: RetentionPlan
             assert found.wal.needs(f"00000001{row.wal.stop[8:]}", row.wal.system)
 
 
+@pytest.mark.demand("R3")
 @settings(max_examples=150)
 @given(histories(), policies, clocks, windows, zones)
 def test_nothing_goes_that_must_stay(
