@@ -17,7 +17,7 @@ from include.lab.ceph import CephCluster
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-OWNER, WRITER, REPOSITORY_WRITER = "lifeboat-owner", "lifeboat", "lifeboat-repository"
+OWNER, WRITER, EXPIRER, REPOSITORY_WRITER = "lifeboat-owner", "lifeboat", "lifeboat-expiry", "lifeboat-repository"
 
 APPEND_ONLY = (
     "s3:PutObject",
@@ -38,6 +38,9 @@ APPEND_ONLY = (
     "s3:GetBucketObjectLockConfiguration",
 )
 """What the offsite writer may do. ``DeleteObject`` leaves a marker; deleting a version is not among it."""
+
+EXPIRY_ACTIONS = ("s3:DeleteObject", "s3:DeleteObjectVersion")
+"""What retention needs besides, under a user of its own: it can neither read nor write, nor shorten a lock."""
 
 REPOSITORY_ACTIONS = (
     "s3:PutObject",
@@ -72,16 +75,18 @@ class RegionKeys:
     :param owner: owns the buckets; nobody but the lab itself uses it.
     :param writer: what Lifeboat logs in with.
     :param repository: what pgBackRest logs in with.
+    :param expiry: what retention deletes with.
     """
 
     owner: Credentials
     writer: Credentials
     repository: Credentials
+    expiry: Credentials
 
     @classmethod
     def random(cls) -> Self:
         """New ones for a new lab."""
-        return cls(Credentials.random(), Credentials.random(), Credentials.random())
+        return cls(*(Credentials.random() for _ in range(4)))
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:
@@ -132,7 +137,17 @@ def make_bucket(
                 "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": locked_days}},
             },
         )
-    _allow(s3, bucket, WRITER, APPEND_ONLY if append_only else ("s3:*",))
+    grant(cluster, region, keys, bucket, append_only=append_only)
+
+
+def grant(cluster: CephCluster, region: str, keys: RegionKeys, bucket: str, *, append_only: bool) -> None:
+    """Let writer and expiry into a bucket, each with its own rights.
+
+    :param append_only: the writer cannot delete a version, whatever its retention.
+    """
+    cluster.make_user(EXPIRER, keys.expiry.access_key, keys.expiry.secret_key)
+    s3 = client(cluster.endpoint, region, keys.owner, cluster.certificates.authority)
+    _allow(s3, bucket, {WRITER: APPEND_ONLY if append_only else ("s3:*",), EXPIRER: EXPIRY_ACTIONS})
 
 
 def make_repository_bucket(cluster: CephCluster, region: str, keys: RegionKeys, bucket: str) -> None:
@@ -141,11 +156,11 @@ def make_repository_bucket(cluster: CephCluster, region: str, keys: RegionKeys, 
     s3 = client(cluster.endpoint, region, keys.owner, cluster.certificates.authority)
     s3.create_bucket(Bucket=bucket)
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    _allow(s3, bucket, REPOSITORY_WRITER, REPOSITORY_ACTIONS)
+    _allow(s3, bucket, {REPOSITORY_WRITER: REPOSITORY_ACTIONS})
 
 
-def _allow(s3: S3Client, bucket: str, user: str, actions: Sequence[str]) -> None:
-    """Let one user do this with the bucket and its objects, and nobody else anything."""
+def _allow(s3: S3Client, bucket: str, rights: Mapping[str, Sequence[str]]) -> None:
+    """Let these users do this with the bucket and its objects, and nobody else anything."""
     policy = {
         "Version": "2012-10-17",
         "Statement": [
@@ -155,6 +170,7 @@ def _allow(s3: S3Client, bucket: str, user: str, actions: Sequence[str]) -> None
                 "Action": list(actions),
                 "Resource": [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"],
             }
+            for user, actions in rights.items()
         ],
     }
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))

@@ -97,7 +97,7 @@ def connections(secret: LabSecrets, certificates: Certificates, databases: Path)
         keys = secret.region(region.store)
         endpoint = f"https://{LOOPBACK}:{region.ports.gateway}"
         extra = {"endpoint_url": endpoint, "region_name": region.name, "verify": verify}
-        for end, who in (("", keys.writer), ("_repo", keys.repository)):
+        for end, who in (("", keys.writer), ("_repo", keys.repository), ("_expiry", keys.expiry)):
             found[f"lifeboat_{region.store}{end}"] = {
                 "conn_type": "aws",
                 "login": who.access_key,

@@ -20,7 +20,7 @@ import boto3
 import httpx
 
 from include.lab.airflow import DATABASE, ROLE, AirflowClient, AirflowLab
-from include.lab.buckets import make_bucket, make_repository_bucket
+from include.lab.buckets import grant, make_bucket, make_repository_bucket
 from include.lab.ceph import CephCluster
 from include.lab.credentials import DNS_KEY, LabSecrets, connections
 from include.lab.data_loader import load
@@ -134,7 +134,8 @@ class Lab:
     def start_region(self, region: Region) -> None:
         """An object store with its buckets: the store's own, and that of pgBackRest's repository."""
         cluster, keys = self.region(region), self.secret.region(region.store)
-        bucket, repository = (self.directory / f"{region.name}.{what}" for what in ("bucket", "repository"))
+        markers = (self.directory / f"{region.name}.{what}" for what in ("bucket", "expiry", "repository"))
+        bucket, expiry, repository = markers
         if not cluster.created:
             cluster.remove()
             cluster.create()
@@ -149,6 +150,10 @@ class Lab:
                 append_only=region.append_only,
             )
             bucket.touch()
+            expiry.touch()
+        if not expiry.exists():
+            grant(cluster, region.name, keys, region.bucket, append_only=region.append_only)
+            expiry.touch()
         if not repository.exists():
             make_repository_bucket(cluster, region.name, keys, region.repository)
             repository.touch()

@@ -9,7 +9,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from include.recovery.catalog.catalog import Catalog
+from include.recovery.catalog.in_use import in_use
 from include.recovery.catalog.model import Backup, Proof
+from include.recovery.catalog.removed import was_removed
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.policy.models import ProtectedSystem
 from include.recovery.replication import await_replication, replicate
@@ -39,8 +41,9 @@ class MissingCopy:
 def missing_copies(system: ProtectedSystem, catalog: Callable[[str], Catalog]) -> list[MissingCopy]:
     """Every copy that the policy wants and no catalog has, oldest backup first.
 
-    Damaged backups are not copied: what is wrong here would be wrong there. Physical ones neither: pgBackRest takes a
-    backup of its own into each repository.
+    Damaged backups are not copied: what is wrong here would be wrong there. Nor is what retention has removed from the
+    other store, while it is still kept here, such as the last one that was proven here. Physical ones neither:
+    pgBackRest takes a backup of its own into each repository.
 
     :param catalog: opens a store's catalog by its name.
     """
@@ -56,8 +59,8 @@ def missing_copies(system: ProtectedSystem, catalog: Callable[[str], Catalog]) -
             for store in stores_of(system, backup)[1:]:
                 if store not in there:
                     there[store] = {row.manifest.prefix for row in catalog(store).backups(system=system.system)}
-                if backup.manifest.prefix not in there[store]:
-                    facts = backup.manifest
+                facts = backup.manifest
+                if facts.prefix not in there[store] and not was_removed(catalog(store).store, facts):
                     missing.append(MissingCopy(facts.source, facts.kind, facts.id, first, store))
     return missing
 
@@ -88,6 +91,7 @@ def make_copy(
     """
     manifest = workspace.catalog(copy.from_store).backup(system, copy.source, copy.kind, copy.backup).manifest
     here, there = workspace.store(copy.from_store), workspace.store(copy.to_store)
-    if workspace.policies.platform.stores[copy.to_store].replication == "native":
-        return await_replication(manifest, here, there, by=by, timeout=NATIVE_PATIENCE, progress=progress)
-    return replicate(manifest, here, there, by=by, progress=progress, stop=stop)
+    with in_use(here, manifest, by):
+        if workspace.policies.platform.stores[copy.to_store].replication == "native":
+            return await_replication(manifest, here, there, by=by, timeout=NATIVE_PATIENCE, progress=progress)
+        return replicate(manifest, here, there, by=by, progress=progress, stop=stop)

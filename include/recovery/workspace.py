@@ -56,6 +56,20 @@ class Workspace:
             self._stores[name] = self._open_store(name, self._definition(name))
         return self._stores[name]
 
+    def deleter(self, name: str) -> ObjectStore:
+        """A store with the credentials that may delete versions in it; its own, where the policy names no others.
+
+        :raises PolicyError: when the platform defines no such store.
+        """
+        definition = self._definition(name)
+        if definition.kind == "folder" or definition.expiry_connection is None:
+            return self.store(name)
+        key = f"{name} (expiry)"
+        if key not in self._stores:
+            connection = self.connections(definition.expiry_connection)
+            self._stores[key] = S3Store.from_connection(name, definition.bucket, connection)
+        return self._stores[key]
+
     def catalog(self, store: str = PRIMARY) -> Catalog:
         """The catalog that lives in a store, beside its backups."""
         return Catalog(self.store(store))

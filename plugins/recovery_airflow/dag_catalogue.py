@@ -25,6 +25,7 @@ KINDS = {
     "backup": "Backups",
     "replication": "Copies in other stores",
     "drill": "Drills",
+    "retention": "Retention",
     "runbook": "Runbooks",
     "button": "The button",
 }

@@ -31,6 +31,7 @@ class Tag(StrEnum):
     BACKUP = "backup"
     REPLICATION = "replication"
     DRILL = "drill"
+    RETENTION = "retention"
     RUNBOOK = "runbook"
     BUTTON = "button"
 

@@ -10,11 +10,13 @@ from airflow.sdk import TaskGroup, chain
 
 from include.recovery.policy.models import Drill, ProtectedSystem, Tier
 from include.recovery.policy.pools import REPLICATION_POOL, RESTORE_POOL, pool_of
+from include.recovery.retention.gather import stores_of
 from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of
 from recovery_airflow.operators.logical_backup import AnnounceBackupsOperator, PgDumpOperator, PrecheckOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBackupOperator
 from recovery_airflow.operators.offsite_copy import FindMissingCopiesOperator, S3ReplicateOperator
 from recovery_airflow.operators.reports import DrillReportOperator
+from recovery_airflow.operators.retention import ExpireBackupsOperator, PlanRetentionOperator
 from recovery_airflow.operators.run_recovery import RunRecoveryOperator
 from recovery_airflow.operators.scratch_server import ScratchServerStartOperator, ScratchServerStopOperator
 from recovery_airflow.operators.verdict import VerdictOperator
@@ -87,6 +89,26 @@ def copy_backups(system: ProtectedSystem) -> None:
         task_id="copy", system=system.system, pool=REPLICATION_POOL, map_index_template="{{ task.title }}"
     ).expand(copy=find.output)
     find >> copy >> VerdictOperator(task_id="verdict", system=system.system, may_be_skipped=("copy",))
+
+
+def expire_backups(system: ProtectedSystem) -> None:
+    """In each store: decide, show the plan, remove what it lets go; stores side by side."""
+    with TaskGroup("decide"):
+        plans = {
+            store: PlanRetentionOperator(task_id=f"plan__{store}", system=system.system, store=store)
+            for store in stores_of(system)
+        }
+    verdict = VerdictOperator(task_id="verdict", system=system.system)
+    with TaskGroup("expire"):
+        for store, plan in plans.items():
+            expire = ExpireBackupsOperator(
+                task_id=f"remove__{store}",
+                system=system.system,
+                store=store,
+                plan=plan.returns("plan"),
+                dry_run=f"{{{{ params.{Field.DRY_RUN} }}}}",
+            )
+            plan >> expire >> verdict
 
 
 def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:

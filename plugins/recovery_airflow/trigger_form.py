@@ -37,6 +37,7 @@ class Field(StrEnum):
     RECOVERY_POINT = "recovery_point"
     TABLES = "tables"
     REASON = "reason"
+    DRY_RUN = "dry_run"
 
 
 def backup_form() -> dict[str, Param]:
@@ -62,6 +63,18 @@ def backup_form() -> dict[str, Param]:
 def drill_form(recovery_point: str) -> dict[str, Param]:
     """For a drill by hand; a scheduled one takes what the policy says."""
     return {Field.RECOVERY_POINT: recovery_point_field(recovery_point)}
+
+
+def retention_form() -> dict[str, Param]:
+    """For retention by hand; a scheduled run removes what its plan lets go."""
+    return {
+        Field.DRY_RUN: Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Only show in the logs which backups would go and which stay, each with its reason.",
+        ),
+    }
 
 
 def runbook_form(system: ProtectedSystem) -> dict[str, Param]:

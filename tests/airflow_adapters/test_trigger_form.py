@@ -9,13 +9,14 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import ParamValidationError
 
 from include.recovery.policy.files import load_folder
-from recovery_airflow.trigger_form import Field, backup_form, button_form, drill_form, runbook_form
+from recovery_airflow.trigger_form import Field, backup_form, button_form, drill_form, retention_form, runbook_form
 
 POLICIES = load_folder(Path(__file__).parents[2] / "include" / "policies")
 LABDOJO = POLICIES.systems["labdojo"]
 FORMS = {
     "backup": backup_form(),
     "drill": drill_form("newest"),
+    "retention": retention_form(),
     "runbook": runbook_form(LABDOJO),
     "button": button_form(POLICIES.systems.values()),
 }

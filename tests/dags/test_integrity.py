@@ -28,7 +28,7 @@ def test_each_policy_has_its_dags(dags: dict[str, DAG]) -> None:
     expected = {"disaster_recovery"}
     for system in POLICIES.systems.values():
         name = system.system
-        expected |= {f"replicate__{name}", f"disaster_recovery__{name}"}
+        expected |= {f"replicate__{name}", f"retention__{name}", f"disaster_recovery__{name}"}
         expected |= {f"backup__{name}__{tier.name}" for tier in system.logical_tiers}
         expected |= {f"drill__{name}__{cadence}" for cadence in system.logical_drills}
     assert set(dags) == expected
@@ -91,6 +91,20 @@ def test_every_source_is_drilled_on_a_schedule(dags: dict[str, DAG]) -> None:
         drilled = {source for drill in system.logical_drills.values() for source in drill.sources}
         assert drilled == {source.name for source in system.sources}
         assert all(dags[f"drill__{system.system}__{cadence}"].timetable.expression for cadence in system.logical_drills)
+
+
+def test_retention_shows_its_plan_before_it_removes_anything(dags: dict[str, DAG]) -> None:
+    for system in POLICIES.systems.values():
+        dag = dags[f"retention__{system.system}"]
+        stores = {store for tier in system.tiers for store in tier.stores}
+        removing = {task.task_id for task in dag.tasks if task.task_id.startswith("expire.")}
+        assert removing == {f"expire.remove__{store}" for store in stores}
+        for store in stores:
+            assert dag.get_task(f"expire.remove__{store}").upstream_task_ids == {f"decide.plan__{store}"}
+        _, hour, *every = dag.timetable.expression.split()
+        assert (int(hour), every) == (6, ["*", "*", "*"])
+        assert system.time_zone in str(dag.timetable.timezone)
+        assert dag.params["dry_run"] is False
 
 
 @pytest.mark.demand("A6")

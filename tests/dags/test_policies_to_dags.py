@@ -37,7 +37,9 @@ def test_one_bad_policy_takes_only_its_own_dags(policies: Path) -> None:
     assert "labdojo.yaml" in bag.import_errors["policy_problems.py"]
 
 
-@pytest.mark.parametrize("dag_id", ["backup__aiaas__daily-dump", "disaster_recovery__labdojo", "disaster_recovery"])
+@pytest.mark.parametrize(
+    "dag_id", ["backup__aiaas__daily-dump", "retention__aiaas", "disaster_recovery__labdojo", "disaster_recovery"]
+)
 def test_only_the_dag_that_is_asked_for_is_built(dag_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)
     assert load().dag_ids == [dag_id]

@@ -8,6 +8,9 @@ manifests.py    the manifest's file form and its seal
 index.py        one object that lists everything, rebuilt from the manifests when lost
 numbered.py     "who writes number n+1 first wins": the only concurrency primitive
 lease.py        one writer at a time, with fencing
+in_use.py       who reads a backup right now, so that it is not removed meanwhile
+removal.py      takes a backup out of a store, for retention
+removed.py      the records of that, which stay
 scan.py         walks the store, backup by backup
 sweep.py        removes what killed runs left behind
 picker.py       "newest identical", "newest before ...", an id

@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from include.recovery.catalog import manifests
 from include.recovery.catalog.in_progress import BackupInProgress
-from include.recovery.catalog.index import Debris, Entry, Index, IndexObject
+from include.recovery.catalog.index import Debris, Entry, Going, Index, IndexObject
 from include.recovery.catalog.layout import MANIFEST, new_id, source_prefix, timed_key
 from include.recovery.catalog.lease import DEFAULT_TTL, Clock, Lease, Owner, utc_now
-from include.recovery.catalog.model import Backup, CompleteBackup, Facts, KeyRecord, Manifest, Proof, identity
+from include.recovery.catalog.model import Backup, CompleteBackup, Facts, KeyRecord, Manifest, Proof, Summary, identity
 from include.recovery.catalog.picker import choose
+from include.recovery.catalog.removal import Removed, Remover
 from include.recovery.catalog.scan import Found, scan
 from include.recovery.catalog.sweep import sweep
 from include.recovery.errors import (
@@ -51,7 +52,7 @@ class Catalog:
         """Backups with their proofs, newest last; light rows from the index, whatever their number."""
         rows = [
             Backup(manifest=entry.summary, proofs=entry.proofs, store=self.store.name)
-            for entry in self._index.read().backups.values()
+            for entry in self._index.read().listed.values()
             if system in (None, entry.summary.system)
             and source in (None, entry.summary.source)
             and kind in (None, entry.summary.kind)
@@ -110,6 +111,13 @@ class Catalog:
     def debris(self) -> dict[str, Debris]:
         """What killed runs left behind and object lock keeps, by prefix."""
         return dict(self._index.read().debris)
+
+    def going(self, below: str = "") -> dict[str, Going]:
+        """Backups that retention has let go and of which something is still there, by prefix.
+
+        :param below: only those of a system, such as ``labdojo/``, or of a source, such as ``labdojo/main-db/``.
+        """
+        return {prefix: mark for prefix, mark in self._index.read().going.items() if prefix.startswith(below)}
 
     # -- writing
 
@@ -173,6 +181,7 @@ class Catalog:
         """
         prefix = manifest.prefix
         entry = self._index.read().backups.get(prefix)
+        known = entry is not None
         if entry is None:
             data = manifests.fetch(self.store, prefix)
             entry = _entry(self.store, prefix, data, self._proof_keys(prefix))
@@ -180,12 +189,36 @@ class Catalog:
             proof = proof.model_copy(update={"manifest_sha512": entry.manifest_sha512})
         key = timed_key(f"{prefix}proofs/", proof.at)
         self.store.put(key, proof.model_dump_json(indent=1).encode(), if_absent=True)
-        self._enter(prefix, entry.with_proofs((proof,)))
+        self._enter(prefix, entry.with_proofs((proof,)), known=known)
         return proof
 
     def proofs(self, manifest: Facts) -> list[Proof]:
         """All proofs of a backup in full, oldest first, from their own objects."""
         return _proofs(self.store, self._proof_keys(manifest.prefix))
+
+    def remove(
+        self,
+        backup: Facts,
+        *,
+        why: str,
+        by: str,
+        deleter: ObjectStore | None = None,
+        first: Callable[[], object] | None = None,
+    ) -> Removed:
+        """Take a backup out of the store, manifest first; ``removal.py`` says how, and what object lock changes.
+
+        :param why: the reason, for the record that stays.
+        :param deleter: the same store with credentials that may delete versions; None: these may.
+        :param first: removes what of the backup is elsewhere.
+        :raises ObjectLocked: when nothing locks it, and still the store refuses.
+        :raises StoreUnavailable: perhaps in the middle; ``Remover.resume`` goes on.
+        """
+        summary = backup.summary() if isinstance(backup, Manifest) else Summary.model_validate(backup.model_dump())
+        return self.remover(deleter).remove(summary, why=why, by=by, first=first)
+
+    def remover(self, deleter: ObjectStore | None = None) -> Remover:
+        """What removes backups from this store, and goes on with what was interrupted."""
+        return Remover(self.store, deleter or self.store, self._index.update, self._now)
 
     # -- keys
 
@@ -269,28 +302,42 @@ class Catalog:
                 prefix: old.backups.get(prefix, entry).with_proofs(entry.proofs)
                 for prefix, entry in rebuilt.backups.items()
             }
-            return Index(backups=kept, invalid=rebuilt.invalid, debris=old.debris)
+            going = {prefix: mark for prefix, mark in old.going.items() if prefix in kept or not mark.whole}
+            return Index(backups=kept, invalid=rebuilt.invalid, debris=old.debris, going=going)
 
         return self._index.update(change)
 
-    def sweep(self, grace: timedelta, now: datetime | None = None, *, system: str | None = None) -> list[str]:
+    def sweep(
+        self,
+        grace: timedelta,
+        now: datetime | None = None,
+        *,
+        system: str | None = None,
+        deleter: ObjectStore | None = None,
+    ) -> list[str]:
         """Remove debris older than a grace period; mark what object lock keeps; bring the index up to date.
 
         :param system: sweep only this system's.
+        :param deleter: the same store with credentials that may delete versions; None: these may.
         :return: prefixes of what was removed.
         """
         prefix = "" if system is None else f"{system}/"
-        outcome = sweep(self.store, grace, now or self._now(), prefix=prefix)
+        outcome = sweep(self.store, grace, now or self._now(), prefix=prefix, deleter=deleter)
         self.rebuild_index()
         self._index.update(lambda index: index.with_debris(prefix, outcome.waiting))
         return outcome.removed
 
     # -- inside
 
-    def _enter(self, prefix: str, entry: Entry) -> None:
-        """Put a row into the index. The manifest counts, not the row: when this fails, the sweep makes up for it."""
+    def _enter(self, prefix: str, entry: Entry, *, known: bool = False) -> None:
+        """Put a row into the index. The manifest counts, not the row: when this fails, the sweep makes up for it.
+
+        :param known: the index had the row a moment ago; when it has it no more, the backup was removed meanwhile.
+        """
         try:
-            self._index.update(lambda index: index.with_backup(prefix, entry))
+            self._index.update(
+                lambda index: index if known and prefix not in index.backups else index.with_backup(prefix, entry)
+            )
         except LifeboatError as error:
             _log.warning("backup %s is stored, but the index could not be updated: %s", prefix.rstrip("/"), error)
 

@@ -1,7 +1,8 @@
 """One object that lists all backups of a store with what has been proven, so that a listing never grows with them.
 
 It is a cache of the manifests and proofs, never the truth: lost or damaged, it is rebuilt from them. Changes only add
-facts, so two writers' changes can be applied in any order with the same result.
+facts, so two writers' changes can be applied in any order with the same result; a removal is a fact too, until nothing
+is left of the backup.
 """
 
 from __future__ import annotations
@@ -57,17 +58,58 @@ class Debris(Record):
     size: int
 
 
+class Going(Record):
+    """A backup that retention has let go, and of which something is still there.
+
+    :param locked_until: when object lock ends; None when it does not lock it.
+    :param whole: it is complete, usable and listed until then; otherwise its manifest is going or gone.
+    """
+
+    since: AwareDatetime
+    why: str
+    locked_until: AwareDatetime | None = None
+    whole: bool
+
+
 class Index(Record):
     """The whole list.
 
     :param backups: by prefix.
     :param invalid: prefix of each backup whose manifest cannot be used, with the reason.
     :param debris: by prefix.
+    :param going: what retention has let go, by prefix.
     """
 
     backups: dict[str, Entry] = Field(default_factory=dict)
     invalid: dict[str, str] = Field(default_factory=dict)
     debris: dict[str, Debris] = Field(default_factory=dict)
+    going: dict[str, Going] = Field(default_factory=dict)
+
+    @property
+    def listed(self) -> dict[str, Entry]:
+        """The backups that exist; those that are just being removed left out."""
+        return {
+            prefix: entry
+            for prefix, entry in self.backups.items()
+            if prefix not in self.going or self.going[prefix].whole
+        }
+
+    def with_going(self, prefix: str, mark: Going) -> Index:
+        """The index with the mark of a backup that retention has let go."""
+        return self.model_copy(update={"going": {**self.going, prefix: mark}})
+
+    def without_going(self, prefix: str) -> Index:
+        """The index without that mark: the backup stays after all."""
+        return self.model_copy(update={"going": {key: mark for key, mark in self.going.items() if key != prefix}})
+
+    def without(self, prefix: str) -> Index:
+        """The index without anything about a backup: nothing is left of it."""
+        return self.model_copy(
+            update={
+                field: {key: value for key, value in getattr(self, field).items() if key != prefix}
+                for field in ("backups", "invalid", "debris", "going")
+            }
+        )
 
     def with_backup(self, prefix: str, entry: Entry) -> Index:
         """The index with one more backup; a row that exists keeps its digest and only gains proofs."""
@@ -93,6 +135,7 @@ class Index(Record):
             backups=backups,
             invalid={prefix: why for prefix, why in invalid.items() if prefix not in backups},
             debris={**other.debris, **self.debris},
+            going={**other.going, **self.going},
         )
 
     def with_debris(self, below: str, debris: Mapping[str, Debris]) -> Index:

@@ -28,13 +28,16 @@ class Swept:
     waiting: dict[str, Debris] = field(default_factory=dict)
 
 
-def sweep(store: ObjectStore, grace: timedelta, now: datetime, *, prefix: str = "") -> Swept:
+def sweep(
+    store: ObjectStore, grace: timedelta, now: datetime, *, prefix: str = "", deleter: ObjectStore | None = None
+) -> Swept:
     """Remove debris.
 
     Debris is a backup's prefix without any version of a manifest, hidden or not, to which nothing was added for the
     grace period, and which no live lease names. Finished backups lose only uploads that were never finished.
 
     :param prefix: sweep only below it, such as one system's backups.
+    :param deleter: the same store with credentials that may delete versions; None: these may.
     """
     swept = Swept()
     live: dict[str, set[str]] = {}
@@ -47,7 +50,7 @@ def sweep(store: ObjectStore, grace: timedelta, now: datetime, *, prefix: str = 
 
     for found in scan(store, prefix):
         if found.manifest is None and now - found.newest > grace and not is_live(found.prefix):
-            _remove(store, found, now, swept)
+            _remove(store, deleter or store, found, now, swept)
     for upload in list(store.unfinished(prefix)):
         backup = backup_prefix_of(upload.key) or upload.key
         if now - upload.started > grace and not is_live(backup):
@@ -57,14 +60,14 @@ def sweep(store: ObjectStore, grace: timedelta, now: datetime, *, prefix: str = 
     return swept
 
 
-def _remove(store: ObjectStore, found: Found, now: datetime, swept: Swept) -> None:
+def _remove(store: ObjectStore, deleter: ObjectStore, found: Found, now: datetime, swept: Swept) -> None:
     # The listing may be old by now, and a manifest is the one thing that must never be swept away.
     if any(not version.marker for version in store.versions(found.prefix + MANIFEST)):
         return
     locked = []
     for version in found.versions:
         try:
-            store.delete(version.key, version.id)
+            deleter.delete(version.key, version.id)
         except ObjectLocked:
             locked.append(version)
     if not locked:

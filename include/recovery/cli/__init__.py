@@ -6,6 +6,7 @@
     reading.py   list, show, status, evidence: look, change nothing
     proving.py   verify, compare
     working.py   backup, prepare, sweep, reopen
+    retention.py retention: what may go and what stays, and removing it
     restoring.py restore into a new place
     overwriting.py restore over what is live: plan, approval, interlock, swap
 """

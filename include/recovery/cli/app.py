@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from include.recovery import errors
-from include.recovery.cli import proving, reading, restoring, working
+from include.recovery.cli import proving, reading, restoring, retention, working
 from include.recovery.cli.desk import URL_FORMS, Desk
 from include.recovery.cli.output import say
 from include.recovery.evidence.verdict import ProofFailed
@@ -89,6 +89,7 @@ app.command("evidence")(reading.evidence)
 app.command("backup")(working.backup)
 app.command("restore")(restoring.restore)
 app.command("prepare")(working.prepare)
+app.command("retention")(retention.retention)
 app.command("sweep")(working.sweep)
 app.command("reopen")(working.reopen)
 

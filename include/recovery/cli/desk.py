@@ -45,6 +45,10 @@ class EmergencyWorkspace(Workspace):
         """The store of that name in the policy, or the one that was given by its URL."""
         return self.only_store if self.only_store is not None else super().store(name)
 
+    def deleter(self, name: str) -> ObjectStore:
+        """That of the policy, or the store that was given by its URL."""
+        return self.only_store if self.only_store is not None else super().deleter(name)
+
     def keyring(self) -> Keyring:
         """The platform's keys, or the escrow key that was given."""
         return Keyring([self.escrow]) if self.escrow is not None else super().keyring()

@@ -24,6 +24,8 @@ _LEVELS = {
     ProofLevel.VALIDATED: "green",
 }
 
+_LONGEST_LINE = 10_000
+
 
 def out() -> Console:
     """Where results go. A pipe gets lines as long as they are."""
@@ -53,7 +55,8 @@ def put_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, t
     console = out()
     if not console.is_terminal:
         # Nobody wraps lines in a file; a table cut to 80 columns is of no use in one.
-        console = Console(highlight=False, width=max(80, console.measure(table).maximum))
+        natural = console.measure(table, options=console.options.update_width(_LONGEST_LINE)).maximum
+        console = Console(highlight=False, width=max(80, natural))
     console.print(table)
 
 

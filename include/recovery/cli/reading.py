@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from include.recovery.catalog.index import Going
 from include.recovery.catalog.model import Backup, CompleteBackup
+from include.recovery.catalog.removal import until_words
 from include.recovery.cli.desk import Desk, desk_of
 from include.recovery.cli.output import good_or_bad, level_text, out, put_facts, put_json, put_table, say
 from include.recovery.errors import LifeboatError
@@ -47,6 +49,7 @@ def list_backups(
         put_json({"backups": [_row_json(backup) for backup in backups], "unusable": unusable})
         return
     now = desk.now()
+    going = catalog.going()
     zones = {name: policy.time_zone for name, policy in desk.workspace.policies.systems.items()}
     put_table(
         ("system", "source", "backup", "of", "age", "tier", "proof", "tables", "stored", "note"),
@@ -61,7 +64,7 @@ def list_backups(
                 level_text(b.level, damaged=b.damaged),
                 str(b.manifest.tables),
                 size(b.manifest.stored_size),
-                _remarks(b),
+                _remarks(b, going.get(b.manifest.prefix)),
             )
             for b in backups
         ],
@@ -212,10 +215,11 @@ def _verifier(desk: Desk, paths: list[Path]) -> Verifier:
         raise LifeboatError(f"--public-key {error.filename} cannot be read: {error.strerror}") from None
 
 
-def _remarks(backup: Backup) -> str:
+def _remarks(backup: Backup, going: Going | None = None) -> str:
     hold = ["held"] if backup.manifest.hold else []
     note = [backup.manifest.note] if backup.manifest.note else []
-    return ", ".join([*hold, *note])
+    expired = [f"expired, waits {until_words(going.locked_until)}"] if going else []
+    return ", ".join([*hold, *note, *expired])
 
 
 def _row_json(backup: Backup) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def sweep(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--grace") from None
     catalog = desk.catalog(store)
-    removed = catalog.sweep(period, desk.now())
+    removed = catalog.sweep(period, desk.now(), deleter=desk.workspace.deleter(store))
     for prefix in removed:
         say(f"removed {prefix}")
     waiting = catalog.debris()

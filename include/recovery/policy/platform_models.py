@@ -71,6 +71,14 @@ class S3StoreDefinition(_Place):
             examples=["lifeboat_primary"],
         ),
     ]
+    expiry_connection: Annotated[
+        Word | None,
+        Field(
+            description="Connection whose user may delete versions; only retention and the sweep use it. Left out, "
+            "they use the store's own connection.",
+            examples=["lifeboat_offsite_expiry"],
+        ),
+    ] = None
     bucket: Annotated[
         str,
         StringConstraints(pattern=_BUCKET),

@@ -1,4 +1,4 @@
-"""The verbs of a PostgreSQL database: precheck, backup, restore, verify, compare, validate, describe."""
+"""The verbs of a PostgreSQL database: precheck, backup, restore, verify, compare, validate, expire, describe."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from functools import partial
 from time import monotonic
 from typing import Protocol
 
+from include.recovery.catalog.in_use import in_use
 from include.recovery.catalog.lease import Owner
-from include.recovery.catalog.model import CompleteBackup, Manifest, Proof, ProofLevel
+from include.recovery.catalog.model import Backup, CompleteBackup, Manifest, Proof, ProofLevel
+from include.recovery.catalog.removal import Removed
 from include.recovery.errors import BackupCorrupt, ManifestInvalid, NotIdentical, Refused
 from include.recovery.evidence.model import Check, Outcome
 from include.recovery.fingerprint.compare import compare as compare_fingerprints
@@ -105,7 +107,7 @@ def restore(
     store: str = PRIMARY,
     database: str | None = None,
     tables: Collection[str] = (),
-    run: RunInfo | None = None,  # noqa: ARG001 - a verb's shape
+    run: RunInfo | None = None,
     streams: int | None = None,
     roles: bool = True,
     statistics: bool = True,
@@ -122,14 +124,17 @@ def restore(
     :raises Refused: when the database exists and is not empty.
     """
     manifest = backup.manifest
-    return restore_database(
-        manifest, workspace.store(store), workspace.catalog(store).key(manifest, workspace.keyring()), target,
-        database=database or target.database,
-        tables=tables,
-        options=RestoreOptions(streams=streams or _streams(workspace, manifest), roles=roles, statistics=statistics),
-        progress=progress,
-        stop=stop,
-    )
+    with in_use(workspace.store(store), manifest, _by(run)):
+        return restore_database(
+            manifest, workspace.store(store), workspace.catalog(store).key(manifest, workspace.keyring()), target,
+            database=database or target.database,
+            tables=tables,
+            options=RestoreOptions(
+                streams=streams or _streams(workspace, manifest), roles=roles, statistics=statistics
+            ),
+            progress=progress,
+            stop=stop,
+        )
 
 
 def restore_tables(
@@ -148,10 +153,11 @@ def restore_tables(
     :param schema: must not exist yet.
     """
     manifest = backup.manifest
-    return restore_tables_of(
-        manifest, workspace.store(store), workspace.catalog(store).key(manifest, workspace.keyring()), target,
-        tables=tables, schema=schema, progress=progress, stop=stop,
-    )
+    with in_use(workspace.store(store), manifest, _by(None)):
+        return restore_tables_of(
+            manifest, workspace.store(store), workspace.catalog(store).key(manifest, workspace.keyring()), target,
+            tables=tables, schema=schema, progress=progress, stop=stop,
+        )
 
 
 def verify(
@@ -168,10 +174,11 @@ def verify(
     :raises BackupCorrupt: naming the first damaged or missing part, after the failed proof was recorded.
     """
     manifest, began = backup.manifest, monotonic()
-    by = run.started_by if run else "by hand"
+    by = _by(run)
     try:
-        for part in manifest.parts:
-            check_part(workspace.store(store), part, progress=progress)
+        with in_use(workspace.store(store), manifest, by):
+            for part in manifest.parts:
+                check_part(workspace.store(store), part, progress=progress)
     except ManifestInvalid:
         raise
     except BackupCorrupt as error:
@@ -226,7 +233,7 @@ def compare(
         level=ProofLevel.IDENTICAL if whole or (comparison.differences and chosen is None) else ProofLevel.RESTORED,
         ok=comparison.equal_as_far_as_compared,
         at=now(),
-        by=run.started_by if run else "by hand",
+        by=_by(run),
         store=store,
         detail=comparison.verdict,
         failures=tuple(difference.message for difference in comparison.differences),
@@ -256,16 +263,35 @@ def validate(
     )
     if checks:
         _record(workspace, manifest, store, Proof(
-            level=ProofLevel.VALIDATED, ok=not wrong, at=now(), by=run.started_by if run else "by hand", store=store,
+            level=ProofLevel.VALIDATED, ok=not wrong, at=now(), by=_by(run), store=store,
             detail=f"{len(checks) - len(wrong)} of {len(checks)} questions answered as expected", failures=wrong,
             seconds=round(monotonic() - began, 3),
         ))
     return checks
 
 
+def expire(
+    workspace: Workspace, backup: Backup, *, why: str, store: str = PRIMARY, run: RunInfo | None = None
+) -> Removed:
+    """Remove a backup from a store, as far as object lock allows; a record of what it was and why it went stays.
+
+    Only for what a retention plan lets go: nothing is asked here but whether somebody reads it right now.
+
+    :param why: the plan's reason.
+    :raises ObjectLocked: when nothing locks it, and the store's credentials for expiry may not delete it either.
+    """
+    return workspace.catalog(store).remove(
+        backup.manifest, why=why, by=_by(run), deleter=workspace.deleter(store)
+    )
+
+
 def describe(source: PostgresSource) -> str:
     """What the source is, in words."""
     return f"PostgreSQL database {source.database}, dumped in {source.logical.streams} streams"
+
+
+def _by(run: RunInfo | None) -> str:
+    return run.started_by if run else "by hand"
 
 
 def _excluded(source: PostgresSource) -> dict[str, str]:

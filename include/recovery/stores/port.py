@@ -134,7 +134,7 @@ class ObjectStore(Protocol):
         ...
 
     def locked_until(self, key: str, version: str) -> datetime | None:
-        """Until when object lock keeps a version; None when it does not."""
+        """Until when object lock keeps a version; None when it does not, ``datetime.max`` (UTC) under a legal hold."""
         ...
 
     def unfinished(self, prefix: str) -> Iterator[UnfinishedUpload]:

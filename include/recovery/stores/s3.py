@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from include.recovery.connections import ConnectionInfo
@@ -192,12 +192,14 @@ class S3Store:
             raise
 
     def locked_until(self, key: str, version: str) -> datetime | None:
-        """Until when object lock keeps a version."""
+        """Until when object lock keeps a version; ``datetime.max`` under a legal hold."""
         try:
             with self._answers(key):
                 head = self.client.head_object(Bucket=self._bucket, Key=key, VersionId=version)
         except ObjectMissing:
             return None
+        if head.get("ObjectLockLegalHoldStatus") == "ON":
+            return datetime.max.replace(tzinfo=UTC)
         return head.get("ObjectLockRetainUntilDate")
 
     def unfinished(self, prefix: str) -> Iterator[UnfinishedUpload]:

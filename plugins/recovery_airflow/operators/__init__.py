@@ -5,6 +5,7 @@ logical_backup       PrecheckOperator, PgDumpOperator, AnnounceBackupsOperator
 logical_restore      PickBackupOperator, PgRestoreOperator
 verification         StoredPartsCheckOperator, ChecksumCompareOperator, ValidationQueriesOperator
 offsite_copy         FindMissingCopiesOperator, S3ReplicateOperator
+retention            PlanRetentionOperator, ExpireBackupsOperator
 scratch_server       ScratchServerStartOperator, ScratchServerStopOperator
 runbook_step         what the steps of a runbook share: the plan, the target, the interlock
 runbook_steps        declare, assess, stage, isolate

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from include.recovery.catalog.in_use import mark
 from include.recovery.evidence.words import duration, moment
 from include.recovery.postgres.facts import target_facts
 from include.recovery.postgres.server import PostgresServer
@@ -42,6 +43,7 @@ class PickBackupOperator(StepOperator):
         source = system.source(self.source)
         backup = workspace.catalog(self.store).pick(self.system, self.source, source.kind, self.wish)
         manifest = backup.manifest
+        mark(workspace.store(self.store), manifest, run.run_key)  # until its restore sets a marker of its own
         return {
             "source": self.source,
             "kind": manifest.kind,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from include.recovery import messages
+from include.recovery.catalog.in_use import mark
 from include.recovery.errors import PolicyError
 from include.recovery.evidence.history import read_reports
 from include.recovery.evidence.words import duration, plural
@@ -99,6 +100,8 @@ class PlanRecoveryOperator(StepOperator):
             history=read_reports(self.workspace.store("primary"), self.system),
         )
         plan = self.folder(run).save_plan(plan)
+        for choice in choices:  # approving may take a while, and what is approved must still be there
+            mark(self.workspace.store(choice.store), choice.backup.manifest, run.run_key)
         self.log.info("%s", plan.in_words())
         lost = f"loses what was written in the last {duration(plan.loss_seconds)}"
         return {"digest": plan.digest, "sentence": f"plan {plan.digest[:12]}: {self.wish}, {lost}"}
