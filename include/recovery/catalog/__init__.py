@@ -10,5 +10,6 @@ numbered.py     "who writes number n+1 first wins": the only concurrency primiti
 lease.py        one writer at a time, with fencing
 scan.py         walks the store, backup by backup
 sweep.py        removes what killed runs left behind
+points.py       recovery points: named moments of a database's log, and the wishes that pick one
 picker.py       "newest identical", "newest before ...", an id
 """
