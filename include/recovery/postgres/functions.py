@@ -79,15 +79,18 @@ $$
 RECOVERY_POINT = f"""
 CREATE OR REPLACE FUNCTION lifeboat.recovery_point(
     name text, lock_timeout_ms integer, busy text[] DEFAULT '{{}}',
-    OUT lsn pg_catalog.pg_lsn, OUT at timestamptz, OUT snapshot text, OUT locked oid[], OUT locking_ms float8)
+    OUT lsn pg_catalog.pg_lsn, OUT at timestamptz, OUT snapshot text, OUT locked oid[],
+    OUT locking_ms float8, OUT failed_ms float8)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     names text[];
     batch text[];
     one text;
+    in_use text;
     holders text;
+    first_call timestamptz;
     begun timestamptz;
-    left_ms integer;
+    wait_ms integer;
     seen text;
 BEGIN
     IF name IS NULL OR name !~ '^lifeboat_[0-9A-Za-z_]{{1,54}}$' THEN
@@ -113,34 +116,48 @@ BEGIN
     END IF;
     -- Should the caller go quiet, the server ends its session, so that nobody waits for longer than this.
     PERFORM set_config('idle_in_transaction_session_timeout', '1000', true);
-    SELECT array_agg(t.oid), array_agg(t.qualified ORDER BY t.depth, array_position(busy, t.qualified), t.qualified)
-      INTO locked, names FROM ({USER_TABLES}) AS t;
-    locked := coalesce(locked, '{{}}');
-    begun := clock_timestamp();
-    FOR start IN 1 .. coalesce(array_length(names, 1), 0) BY 100 LOOP
-        batch := names[start : start + 99];
+    failed_ms := 0;
+    first_call := clock_timestamp();
+    LOOP
+        SELECT coalesce(array_agg(t.oid), '{{}}'),
+               coalesce(array_agg(t.qualified ORDER BY array_position(busy, t.qualified), t.depth, t.qualified), '{{}}')
+          INTO locked, names FROM ({USER_TABLES}) AS t;
+        begun := clock_timestamp();
         BEGIN
-            EXECUTE 'LOCK TABLE ONLY ' || array_to_string(batch, ', ONLY ') || ' IN SHARE MODE NOWAIT';
-        EXCEPTION WHEN lock_not_available THEN
-            -- One by one then, all waits together within the one budget.
-            FOREACH one IN ARRAY batch LOOP
-                left_ms := lock_timeout_ms - ceil(extract(epoch FROM clock_timestamp() - begun) * 1000)::integer;
-                PERFORM set_config('lock_timeout', greatest(left_ms, 1)::text, true);
+            FOR start IN 1 .. cardinality(names) BY 100 LOOP
+                batch := names[start : start + 99];
                 BEGIN
-                    EXECUTE 'LOCK TABLE ONLY ' || one || ' IN SHARE MODE';
-                EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-                    SELECT string_agg(DISTINCT CASE WHEN a.backend_type = 'autovacuum worker' THEN 'autovacuum'
-                                                    ELSE coalesce('a session of ' || a.usename, 'a session') END, ', ')
-                      INTO holders FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-                     WHERE l.locktype = 'relation' AND l.granted AND l.pid <> pg_backend_pid()
-                       AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
-                       AND l.relation = to_regclass(one)
-                       AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock');
-                    RAISE lock_not_available USING
-                        MESSAGE = format('%s was in use by %s', one, coalesce(holders, 'others')), TABLE = one;
+                    EXECUTE 'LOCK TABLE ONLY ' || array_to_string(batch, ', ONLY ') || ' IN SHARE MODE NOWAIT';
+                EXCEPTION WHEN lock_not_available THEN
+                    FOREACH one IN ARRAY batch LOOP
+                        in_use := one;
+                        wait_ms := lock_timeout_ms - ceil(extract(epoch FROM clock_timestamp() - first_call) * 1000);
+                        IF one <> names[1] THEN
+                            wait_ms := least(wait_ms, greatest(lock_timeout_ms / 10, 10));
+                        END IF;
+                        PERFORM set_config('lock_timeout', greatest(wait_ms, 1)::text, true);
+                        EXECUTE 'LOCK TABLE ONLY ' || one || ' IN SHARE MODE';
+                    END LOOP;
                 END;
             END LOOP;
+            EXIT;
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            -- All locks of this round are free again.
+            failed_ms := greatest(failed_ms, extract(epoch FROM clock_timestamp() - begun) * 1000);
+            busy := in_use || array_remove(busy, in_use);
         END;
+        IF clock_timestamp() >= first_call + make_interval(secs => lock_timeout_ms / 1000.0) THEN
+            SELECT string_agg(DISTINCT CASE WHEN a.backend_type = 'autovacuum worker' THEN 'autovacuum'
+                                            ELSE coalesce('a session of ' || a.usename, 'a session') END, ', ')
+              INTO holders FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+             WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+               AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+               AND l.relation = to_regclass(in_use)
+               AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock');
+            RAISE lock_not_available USING DETAIL = busy::text,
+                MESSAGE = format('%s was in use by %s', in_use, coalesce(holders, 'others'));
+        END IF;
+        PERFORM pg_sleep(random() * 0.01);
     END LOOP;
     -- This statement's snapshot is new. Whoever wrote to a covered table has ended: before the lock was granted.
     SELECT pg_create_restore_point(name), pg_export_snapshot(), clock_timestamp(), pg_current_snapshot()::text
@@ -156,7 +173,12 @@ END $$
 """  # noqa: S608 - constants of this module
 """Locks, then names the moment in the log and exports its snapshot. The caller's transaction holds the locks.
 
-A large catalog is locked a hundred tables at a time, which fails at once when one of them is in use; then one by one.
-``lock_timeout_ms`` is the budget of all waits together, since writers of the first table wait as long as we wait for
-the last. ``busy`` names tables to lock early: those that an attempt before had to give up at.
+It locks a hundred tables at a time, which fails at once when one of them is in use; then one by one. Applications lock
+in an order of their own: who waits for a table while holding another that its user needs, waits in vain. So we wait
+long only for the first table, holding nothing else, and for the others a tenth of that; then all locks are let go, and
+the table that was in use comes first in the next round. After a few rounds that is the application's own order.
+
+:param lock_timeout_ms: the budget of all rounds together, and so the longest that a writer can be kept waiting here.
+:param busy: tables to lock first, in this order: what an attempt before has learned (the DETAIL of its error).
+:return: ``locking_ms`` for the round that succeeded, ``failed_ms`` for the longest of those that did not.
 """

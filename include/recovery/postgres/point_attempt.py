@@ -34,8 +34,15 @@ from include.recovery.fingerprint.sequences import read_sequences
 from include.recovery.postgres.functions import USER_TABLES
 from include.recovery.postgres.server import PostgresServer, sql
 
-IN_FLIGHT = "SELECT x::text FROM pg_catalog.pg_snapshot_xip(pg_catalog.pg_current_snapshot()) AS x"
-"""The transactions that a session's snapshot takes for not yet ended."""
+IN_FLIGHT = """
+    SELECT l.transactionid::text FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+     WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock'
+       AND (a.pid IS NULL OR a.datname = pg_catalog.current_database())
+"""
+"""Transactions of the database that have written something and are not over; prepared ones, which have no process, too.
+
+A snapshot's own list would not do: it ends at the newest transaction that was over.
+"""
 
 _LOCKS_AT_ONCE = 500
 _SNAPSHOT = re.compile(r"[0-9A-F]+(-[0-9A-F]+)*")
@@ -50,21 +57,20 @@ _CHANGED = (
 class Tries:
     """What the attempts so far have cost and told.
 
-    :param busy: tables that an attempt gave up at; the next locks them first, and so learns the application's order.
+    :param busy: tables to lock first, as an SQL array: what attempts have learned of the application's own order.
     :param reasons: why they failed, in order.
     """
 
     made: int = 0
     waited_ms: float = 0.0
-    busy: list[str] = field(default_factory=list)
+    busy: str = "{}"
     reasons: list[str] = field(default_factory=list)
 
-    def failed(self, reason: str, table: str | None = None) -> None:
-        """Note why an attempt failed."""
+    def failed(self, reason: str, busy: str | None = None) -> None:
+        """Note why an attempt failed, and what it learned."""
         if reason not in self.reasons:
             self.reasons.append(reason)
-        if table:
-            self.busy = [table, *(name for name in self.busy if name != table)]
+        self.busy = busy or self.busy
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,12 @@ class Moment:
 class Retry(LifeboatError):
     """This attempt has failed; another may succeed.
 
-    :param table: the one that was in use.
+    :param busy: what it learned, as ``Tries`` keeps it.
     """
 
-    def __init__(self, reason: str, table: str | None = None) -> None:
+    def __init__(self, reason: str, busy: str | None = None) -> None:
         super().__init__(reason)
-        self.table = table
+        self.busy = busy
 
 
 def tables_of(connection: psycopg.Connection[Any]) -> dict[int, str]:
@@ -111,7 +117,7 @@ def held_moment(server: PostgresServer, name: str, lock_timeout_ms: int, tries: 
         try:
             moment = _attempt(keeper, maker, name, lock_timeout_ms, tries)
         except _BUSY as error:
-            raise Retry(error.diag.message_primary or "a table was in use", error.diag.table_name) from error
+            raise Retry(error.diag.message_primary or "a table was in use", error.diag.message_detail) from error
         except _CHANGED as error:
             if not _tables_went(error):
                 raise
@@ -148,12 +154,14 @@ def _attempt(
     began = time.monotonic()
     try:
         row = maker.execute(
-            "SELECT at, lsn::text, snapshot, locked, locking_ms FROM lifeboat.recovery_point(%s, %s, %s::text[])",
+            "SELECT at, lsn::text, snapshot, locked, locking_ms, failed_ms"
+            "  FROM lifeboat.recovery_point(%s, %s, %s::text[])",
             (name, lock_timeout_ms, tries.busy),
         ).fetchone()
         assert row is not None
-        at, lsn, snapshot, locked, locking_ms = row
+        at, lsn, snapshot, locked, locking_ms, failed_ms = row
         began = time.monotonic() - locking_ms / 1000
+        tries.waited_ms = max(tries.waited_ms, round(failed_ms, 1))
         if not _SNAPSHOT.fullmatch(snapshot):
             raise SourceError(f"{snapshot!r} is not the name of an exported snapshot")
         try:

@@ -122,7 +122,7 @@ def make_point(
                                        stop=stop)
             except Retry as error:
                 _log.info("attempt %d at a recovery point of %s: %s", tries.made, server.redacted, error)
-                tries.failed(str(error), error.table)
+                tries.failed(str(error), error.busy)
             except psycopg.errors.OutOfMemory as error:
                 why_not = f"the server's table of locks is full: {error.diag.message_hint or error}"
         return _heartbeat_point(server, (system, source), facts, tries, why_not or _gave_up(tries))
@@ -248,7 +248,7 @@ def _large_objects_unchanged(
     """Whether large objects are now what they were in the snapshot, and nobody can have changed them at the point.
 
     A transaction may be in the log before the point and yet not be over in the snapshot. So all that were in flight
-    have to end before the second look; one that does not, leaves the question open.
+    just after it have to end before the second look; one that does not, leaves the question open.
     """
     until = time.monotonic() + _IN_FLIGHT_WAIT
     while True:

@@ -19,13 +19,15 @@ def test_a_name_fits_the_server_and_is_never_given_twice() -> None:
 
 @given(failed=st.integers(1, 200), jitter=st.floats(0, 1, exclude_max=True))
 def test_a_pause_is_short_and_grows(failed: int, jitter: float) -> None:
-    assert 0.125 <= backoff(failed, jitter) < 12
+    assert 0.125 <= backoff(failed, jitter) <= 12
     assert backoff(failed, jitter) <= backoff(failed + 1, jitter)
 
 
-def test_the_table_that_was_in_use_is_locked_first_the_next_time() -> None:
+def test_attempts_keep_what_was_learned_and_each_reason_once() -> None:
     tries = Tries()
-    for table in ("public.orders", "public.items", "public.orders", None):
-        tries.failed(f"{table} was in use", table)
-    assert tries.busy == ["public.orders", "public.items"]
-    assert tries.reasons == ["public.orders was in use", "public.items was in use", "None was in use"]
+    tries.failed("public.b was in use", "{public.b}")
+    tries.failed("public.a was in use", "{public.a,public.b}")
+    tries.failed("tables were made")
+    tries.failed("public.b was in use", "{public.b,public.a}")
+    assert tries.busy == "{public.b,public.a}"
+    assert tries.reasons == ["public.b was in use", "public.a was in use", "tables were made"]
