@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from include.lab.ports import LOOPBACK, free_ports, wait_for
-from include.lab.postgres import SUPERUSER, VOLATILE, PostgresCluster, binary
+from include.lab.postgres import DURABLE, SUPERUSER, PostgresCluster, binary
 from include.recovery.catalog.points import LARGE_OBJECTS, RecoveryPoint
 from include.recovery.errors import InsufficientRights, SourceError
 from include.recovery.postgres import point_attempt, recovery_point
@@ -112,7 +112,9 @@ def primary(
     archive, base = directory / "archive", directory / "base"
     archive.mkdir()
     settings = {
-        **VOLATILE, "archive_mode": "on", "autovacuum": "off",
+        **DURABLE, "archive_mode": "on", "autovacuum": "off",
+        # Commits that are in the log and not yet over: what a point that did not wait for writers would get wrong.
+        "commit_delay": "5000", "commit_siblings": "1",
         "archive_command": f"'cp %p {archive}/%f.new && mv {archive}/%f.new {archive}/%f'",
     }
     cluster = PostgresCluster(
