@@ -140,7 +140,18 @@ def _prepare(
     statements += [f"GRANT {quote(owner)} TO {writer}, {functions}" for owner in ordinary]
     for statement in statements:
         connection.execute(sql(statement))
-    return Prepared(tuple(created), tuple(_notes(owners, version, restore[0])))
+    notes = [*_notes(owners, version, restore[0]), *_publications(connection)]
+    return Prepared(tuple(created), tuple(notes))
+
+
+def _publications(connection: psycopg.Connection[Any]) -> list[str]:
+    """Who publishes all tables publishes the heartbeat too, which subscribers know nothing of."""
+    found = connection.execute("SELECT pubname FROM pg_catalog.pg_publication WHERE puballtables ORDER BY 1").fetchall()
+    return [
+        f"publication {name} is for all tables, and so for lifeboat.heartbeat: make that table at its subscribers "
+        f"before the first heartbeat, or replication may stop there"
+        for (name,) in found
+    ]
 
 
 def _create(connection: psycopg.Connection[Any], role: str) -> bool:

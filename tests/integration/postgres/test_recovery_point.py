@@ -165,8 +165,13 @@ def write_load(primary: Primary) -> Iterator[None]:
 
 
 @contextmanager
-def recovered(primary: Primary, point: RecoveryPoint, directory: Path) -> Iterator[PostgresServer]:
-    """A copy of the cluster, recovered to a point."""
+def recovered(
+    primary: Primary, point: RecoveryPoint, directory: Path, *, action: str = "promote"
+) -> Iterator[PostgresServer]:
+    """A copy of the cluster, recovered to a point.
+
+    :param action: ``pause`` leaves it as a standby that takes no writes.
+    """
     data = directory / "data"
     shutil.copytree(primary.base, data)
     (data / "pg_wal" / "archive_status").mkdir(parents=True, exist_ok=True)
@@ -177,7 +182,7 @@ def recovered(primary: Primary, point: RecoveryPoint, directory: Path) -> Iterat
         file.write(
             f"port = {port}\nunix_socket_directories = '{sockets}'\nlisten_addresses = ''\narchive_mode = off\n"
             f"restore_command = 'cp {primary.archive}/%f %p'\nrecovery_target_name = '{point.name}'\n"
-            "recovery_target_action = promote\n"
+            f"recovery_target_action = {action}\n"
         )
     (data / "recovery.signal").touch()
     log = directory / "server.log"
@@ -185,15 +190,17 @@ def recovered(primary: Primary, point: RecoveryPoint, directory: Path) -> Iterat
         process = subprocess.Popen([binary("postgres"), "-D", data], stdout=output, stderr=output)
     server = PostgresServer(host=str(sockets), port=port, user=SUPERUSER, database=primary.admin.database)
 
-    def writable() -> bool:
+    reached = {"promote": "NOT pg_is_in_recovery()", "pause": "pg_get_wal_replay_pause_state() = 'paused'"}
+
+    def there() -> bool:
         try:
             with server.connect() as connection:
-                return not value(connection, "SELECT pg_is_in_recovery()")
+                return bool(value(connection, f"SELECT {reached[action]}"))
         except Exception:
             return False
 
     try:
-        wait_for("the copy", writable, seconds=120, alive=lambda: process.poll() is None, log=str(log))
+        wait_for("the copy", there, seconds=120, alive=lambda: process.poll() is None, log=str(log))
         assert f'recovery stopping at restore point "{point.name}"' in log.read_text()
         yield server
     finally:
@@ -231,6 +238,15 @@ def test_a_copy_recovered_to_a_point_made_under_load_is_identical(primary: Prima
                 connection.execute("UPDATE shop.ledger_a SET amount = amount - 1 WHERE id = 2")
             (difference,) = compare_with_point(point, copy).differences
             assert difference.object == "shop.ledger_a"
+
+
+def test_a_copy_that_waits_at_the_point_is_compared_before_it_takes_writes(primary: Primary, tmp_path: Path) -> None:
+    point = make_point(primary.reader, "shop", "main-db")
+    primary.execute("INSERT INTO shop.ledger_b VALUES (-2, 0)")
+    primary.archived()
+    with recovered(primary, point, tmp_path, action="pause") as copy:
+        found = compare_with_point(point, copy)
+    assert found.identical, found.differences
 
 
 def test_writers_hardly_wait(primary: Primary) -> None:
@@ -292,11 +308,15 @@ def test_where_a_table_stays_in_use_the_point_has_only_a_heartbeat(primary: Prim
     assert len(pauses) == 2
     assert 90 <= point.waited_ms < 1000
     primary.archived()
-    with recovered(primary, point, tmp_path) as copy:
+    with recovered(primary, point, tmp_path, action="pause") as copy:
         found = compare_with_point(point, copy)
         assert not found.identical
         assert found.equal_as_far_as_compared
         assert read_heartbeat(copy) == point.heartbeat
+        with pytest.raises(SourceError, match="this server is a standby, .* name the primary"):
+            make_point(copy, "shop", "main-db")
+        with pytest.raises(SourceError, match="this server takes no writes .* name the primary"):
+            beat(copy)
 
 
 def test_the_next_attempt_succeeds_once_the_table_is_free(primary: Primary) -> None:

@@ -132,6 +132,9 @@ def test_the_prepared_roles_can_do_their_work_and_no_more(
     again = prepare(everything, **PASSWORDS)
     assert again.created == ()
     assert any("superuser postgres" in note for note in made.notes)
+    execute(everything, "CREATE PUBLICATION whole FOR ALL TABLES")
+    assert any("publication whole is for all tables" in note for note in prepare(everything, **PASSWORDS).notes)
+    execute(everything, "DROP PUBLICATION whole")
     reader, _ = roles(everything)
     with everything.connect() as connection:  # owned by the superuser: out of reach of the function, said in the notes
         for (oid,) in connection.execute("SELECT oid FROM pg_largeobject_metadata").fetchall():
