@@ -13,5 +13,6 @@ removal.py      takes a backup out of a store, for retention
 removed.py      the records of that, which stay
 scan.py         walks the store, backup by backup
 sweep.py        removes what killed runs left behind
+points.py       recovery points: named moments of a database's log, and the wishes that pick one
 picker.py       "newest identical", "newest before ...", an id
 """

@@ -49,7 +49,7 @@ def choose(backups: Sequence[_Row], wish: str, now: datetime, *, what: str = "th
     if match is None:
         return _exactly(backups, wish, what)
     level = _level(match["level"])
-    before = _moment(match["before"]) if match["before"] else now
+    before = parse_moment(match["before"]) if match["before"] else now
     skipped: list[str] = []
     for backup in sorted(backups, key=lambda row: (row.manifest.snapshot_at, row.manifest.id), reverse=True):
         if backup.manifest.snapshot_at > before:
@@ -95,7 +95,11 @@ def _level(word: str | None) -> ProofLevel:
         raise BackupNotFound(f"'newest {word}' is no wish; levels are {', '.join(ProofLevel)}") from None
 
 
-def _moment(text: str) -> datetime:
+def parse_moment(text: str) -> datetime:
+    """A moment out of a wish.
+
+    :raises BackupNotFound: when it is none, or has no time zone.
+    """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -107,6 +107,7 @@ def measure_like(
     *,
     tables: Iterable[str] | None = None,
     workers: int = 2,
+    unlogged: bool = True,
     access: bool = True,
     stop: threading.Event | None = None,
 ) -> DatabaseFingerprint:
@@ -114,6 +115,7 @@ def measure_like(
 
     Tables that the backup left out are in the copy without rows; they are not measured again.
 
+    :param unlogged: False where the copy was recovered from WAL, so that its unlogged tables are empty.
     :raises SourceError: as ``measure``.
     """
     left_out = {
@@ -128,6 +130,7 @@ def measure_like(
         workers=workers,
         coverage=expected.sample if expected.sample < 1 else "full",
         mode=expected.mode,
+        unlogged=unlogged,
         access=access,
         roles=_roles_of(expected),
         stop=stop,

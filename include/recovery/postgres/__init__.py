@@ -18,6 +18,10 @@
     tables      parts -> some tables, in a schema of their own
     scratch     a throw-away server behind a unix socket
     prepare     least-privilege roles and functions in a protected database
+    functions   what prepare installs in the schema lifeboat, as SQL
+    heartbeat   a counter and a time in each source: measured loss, skew between sources
+    recovery_point, point_attempt    a named moment of the log with its fingerprint, or with a heartbeat alone
+    point_proof    is a restored copy what its recovery point says?
     facts       what is known about a database before it may be overwritten
     swap        a restored database takes the live one's place
     swap_table  restored rows take a live table's rows' place

@@ -22,11 +22,13 @@ _SERVER = """
 _DATABASE = """
     SELECT pg_catalog.pg_database_size(pg_catalog.current_database()),
            (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema')
+             WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%'
+               AND n.nspname NOT IN ('information_schema', 'lifeboat'))
 """
 _WRITES = """
     SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_catalog.pg_stat_user_tables
-     WHERE %(tables)s::oid[] IS NULL OR relid = ANY (%(tables)s::oid[])
+     WHERE schemaname <> 'lifeboat'  -- the heartbeat is no write of the application
+       AND (%(tables)s::oid[] IS NULL OR relid = ANY (%(tables)s::oid[]))
 """
 _SESSIONS = """
     SELECT a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''),

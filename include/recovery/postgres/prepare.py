@@ -3,6 +3,18 @@
     lifeboat_backup      reads everything (also past row-level security), writes nothing
     lifeboat_restore     makes databases and roles, acts for the owners of this database's objects
     lifeboat_functions   cannot log in; owns the few functions that do for the backup role what no grant can
+
+What ``lifeboat_functions`` may do, and why:
+
+- the owners' roles: to grant SELECT on their large objects;
+- ``pg_write_all_data`` (from PostgreSQL 17 on ``pg_maintain`` and ``pg_read_all_data``): LOCK TABLE ... IN SHARE MODE,
+  which a verifiable recovery point needs, asks for the right to change the table, also where a superuser owns it;
+- EXECUTE on ``pg_create_restore_point``: to name a moment in the write-ahead log;
+- ``pg_read_all_stats``: to say who held the table that could not be locked;
+- it owns ``lifeboat.heartbeat``, which ``lifeboat.beat()`` writes.
+
+The backup role is no member of it. It may call the functions, and so make other writers wait for the tables for as long
+as ``functions.py`` allows; it can change no row but the heartbeat's, and no definition.
 """
 
 from __future__ import annotations
@@ -15,33 +27,20 @@ import psycopg
 
 from include.recovery.errors import InsufficientRights
 from include.recovery.postgres.failures import meaning_of_session
+from include.recovery.postgres.functions import BEAT, HEARTBEAT, LARGE_OBJECTS, RECOVERY_POINT
 from include.recovery.postgres.names import literal, quote
 from include.recovery.postgres.server import PostgresServer, sql
 
 BACKUP_ROLE = "lifeboat_backup"
 RESTORE_ROLE = "lifeboat_restore"
 FUNCTIONS_ROLE = "lifeboat_functions"
+_LOCKS = "pg_write_all_data"
+_LOCKS_17 = "pg_maintain, pg_read_all_data"
+"""``pg_maintain`` allows LOCK TABLE and no change; the other adds USAGE on all schemas."""
+_FUNCTIONS = (
+    "lifeboat.let_large_objects_be_read()", "lifeboat.beat()", "lifeboat.recovery_point(text, integer, text[])",
+)  # fmt: skip
 
-_LARGE_OBJECTS = """
-CREATE OR REPLACE FUNCTION lifeboat.let_large_objects_be_read() RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
-DECLARE
-    large_object oid;
-    granted bigint := 0;
-BEGIN
-    -- There are no default privileges for large objects, so new ones are granted before each backup.
-    FOR large_object IN
-        SELECT m.oid FROM pg_catalog.pg_largeobject_metadata m
-         WHERE pg_catalog.pg_has_role(m.lomowner, 'USAGE')
-           AND NOT EXISTS (SELECT 1 FROM pg_catalog.aclexplode(m.lomacl) a
-                            WHERE a.privilege_type = 'SELECT' AND a.grantee = {backup_literal}::pg_catalog.regrole)
-    LOOP
-        EXECUTE pg_catalog.format('GRANT SELECT ON LARGE OBJECT %s TO {backup}', large_object);
-        granted := granted + 1;
-    END LOOP;
-    RETURN granted;
-END $$
-"""
 _OWNERS = """
     WITH this AS (SELECT oid, datdba FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
     SELECT DISTINCT r.rolname, r.rolsuper FROM (
@@ -118,11 +117,22 @@ def _prepare(
         f"CREATE SCHEMA IF NOT EXISTS lifeboat AUTHORIZATION {functions}",
         "REVOKE ALL ON SCHEMA lifeboat FROM PUBLIC",
         f"GRANT USAGE ON SCHEMA lifeboat TO {reader}",
-        _LARGE_OBJECTS.replace("{backup_literal}", literal(reader)).replace("{backup}", reader.replace("'", "''")),
-        f"ALTER FUNCTION lifeboat.let_large_objects_be_read() OWNER TO {functions}",
-        "REVOKE ALL ON FUNCTION lifeboat.let_large_objects_be_read() FROM PUBLIC",
-        f"GRANT EXECUTE ON FUNCTION lifeboat.let_large_objects_be_read() TO {reader}",
+        f"GRANT {_LOCKS if version < 170000 else _LOCKS_17}, pg_read_all_stats TO {functions}",
+        f"GRANT EXECUTE ON FUNCTION pg_catalog.pg_create_restore_point(text) TO {functions}",
+        HEARTBEAT,
+        f"ALTER TABLE lifeboat.heartbeat OWNER TO {functions}",
+        "REVOKE ALL ON TABLE lifeboat.heartbeat FROM PUBLIC",
+        f"GRANT SELECT ON TABLE lifeboat.heartbeat TO {reader}",
+        LARGE_OBJECTS.replace("{backup_literal}", literal(reader)).replace("{backup}", reader.replace("'", "''")),
+        BEAT,
+        RECOVERY_POINT,
     ]
+    for function in _FUNCTIONS:
+        statements += [
+            f"ALTER FUNCTION {function} OWNER TO {functions}",
+            f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC",
+            f"GRANT EXECUTE ON FUNCTION {function} TO {reader}",
+        ]
     if version >= 150000:
         statements.append(f"GRANT SET ON PARAMETER session_replication_role TO {writer}")
     own = (backup[0], restore[0], FUNCTIONS_ROLE)
@@ -130,7 +140,18 @@ def _prepare(
     statements += [f"GRANT {quote(owner)} TO {writer}, {functions}" for owner in ordinary]
     for statement in statements:
         connection.execute(sql(statement))
-    return Prepared(tuple(created), tuple(_notes(owners, version, restore[0])))
+    notes = [*_notes(owners, version, restore[0]), *_publications(connection)]
+    return Prepared(tuple(created), tuple(notes))
+
+
+def _publications(connection: psycopg.Connection[Any]) -> list[str]:
+    """Who publishes all tables publishes the heartbeat too, which subscribers know nothing of."""
+    found = connection.execute("SELECT pubname FROM pg_catalog.pg_publication WHERE puballtables ORDER BY 1").fetchall()
+    return [
+        f"publication {name} is for all tables, and so for lifeboat.heartbeat: make that table at its subscribers "
+        f"before the first heartbeat, or replication may stop there"
+        for (name,) in found
+    ]
 
 
 def _create(connection: psycopg.Connection[Any], role: str) -> bool:

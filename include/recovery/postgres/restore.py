@@ -59,7 +59,8 @@ class RestoreReport:
     :param seconds: by phase.
     :param fetched: stored bytes that were read.
     :param roles: None when roles were not asked for.
-    :param left_out: constraints and views that could not be made, because rows they need were not asked for.
+    :param left_out: constraints and views that could not be made, because rows they need were not asked for; and, where
+        no superuser restored, privileges on the system's own objects: ``lifeboat prepare`` gives its own again.
     """
 
     database: str
@@ -164,10 +165,14 @@ class _Job:
         self, crew: Crew, folder: Path, archive: Path, contents: Contents, parts: Sequence[Part]
     ) -> list[str]:
         chosen, left_out = self._post_data(contents)
+        withheld = self._withheld(contents)
+        chosen = [entry for entry in chosen if entry not in withheld]
+        left_out += [f"privileges on {entry.schema}.{entry.name}" for entry in withheld]
         entries = folder / "post-data.list"
         entries.write_text("".join(f"{entry.id};\n" for entry in chosen), encoding="utf-8")
         definitions = folder / "pre-data.list"
-        definitions.write_text("".join(f"{entry.id};\n" for entry in parents_first(contents)), encoding="utf-8")
+        in_order = [entry for entry in parents_first(contents) if entry not in withheld]
+        definitions.write_text("".join(f"{entry.id};\n" for entry in in_order), encoding="utf-8")
         with self._phase("definitions"):
             self._tool(crew, "pre-data", archive, definitions)
         with self._phase("rows"):
@@ -181,6 +186,14 @@ class _Job:
             with self._phase("statistics"):
                 self._analyze()
         return left_out
+
+    def _withheld(self, contents: Contents) -> list[Entry]:
+        """Privileges on the system's own objects, which only a superuser can give in a new database."""
+        with self.server.connect() as connection:
+            row = connection.execute("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user").fetchone()
+        if row and row[0]:
+            return []
+        return [entry for entry in contents.of_kind("ACL") if entry.schema == "pg_catalog"]
 
     def _roles(self) -> RolesReport:
         part = self.source.part("globals")

@@ -5,10 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from include.recovery.postgres.heartbeat import beat
+from include.recovery.postgres.point_proof import compare_with_point
+from include.recovery.postgres.prepare import prepare
+from include.recovery.postgres.recovery_point import make_point
 from include.recovery.postgres.scratch import ScratchServer
 from include.recovery.postgres.server import PostgresServer
 from tests.integration.postgres.conftest import Depot, compared, drop_subscription, fill_with_everything
@@ -46,6 +52,26 @@ def test_newer_servers_come_back_identical(
     verdict = compared(backup, scratch.server("copy"))
     assert verdict.identical, verdict.differences
     drop_subscription(scratch.server("copy"))
+
+
+@pytest.mark.usefixtures("bindirs")
+@pytest.mark.parametrize("major", [17, 18])
+def test_recovery_points_are_made_on_newer_servers(major: int, start_scratch: Callable[..., ScratchServer]) -> None:
+    scratch = start_scratch(f"points{major}", "stock", major=major)
+    with scratch.server().connect() as connection:
+        connection.execute("CREATE DATABASE shop")
+    source = scratch.server("shop")
+    with source.connect() as connection:
+        connection.execute("CREATE SCHEMA app")
+        connection.execute("CREATE TABLE app.orders AS SELECT 1 AS id")  # owned by a superuser
+    prepare(source, backup_password="b", restore_password="r")
+    reader = replace(source, user="lifeboat_backup", password="b")
+    beat(reader)
+    point = make_point(reader, "shop", "main-db")
+    assert point.kind == "verifiable", point.note
+    assert compare_with_point(point, source).identical
+    with reader.connect() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("DELETE FROM app.orders")
 
 
 @pytest.mark.usefixtures("bindirs")
