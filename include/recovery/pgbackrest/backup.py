@@ -15,6 +15,7 @@ from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.pgbackrest import commands
 from include.recovery.pgbackrest.commands import BackupType
 from include.recovery.pgbackrest.configuration import Options
+from include.recovery.pgbackrest.failures import meaning_of_status
 from include.recovery.pgbackrest.info import BackupInfo, StanzaInfo
 from include.recovery.pgbackrest.tool import PgBackRest, version
 
@@ -62,9 +63,13 @@ def ensure_stanza(tool: PgBackRest, *, stop: threading.Event | None = None) -> b
 
     :return: whether any was made.
     :raises SourceError: when a repository's stanza belongs to another cluster.
+    :raises StoreUnavailable, StoreError, WrongKey: when a repository cannot be looked into.
     """
     found = tool.info()
-    missing = [status.number for status in found.repositories if not status.has_stanza]
+    for status in found.repositories:
+        if status.unreadable:
+            raise meaning_of_status(status.message, tool.stanza, status.number)
+    missing = [status.number for status in found.repositories if status.lacks_stanza]
     if not missing:
         return False
     tool.run(commands.stanza_create(tool.call), f"making the stanza in repository {_listed(missing)}", stop=stop)

@@ -27,9 +27,13 @@ class Call:
     stanza: str
     program: str = PROGRAM
 
-    def argv(self, command: str, *options: str, general: Sequence[str] = _QUIET) -> list[str]:
-        """One call."""
-        return [self.program, f"--config={self.config}", f"--stanza={self.stanza}", *general, *options, command]
+    def argv(self, command: str, *options: str, general: Sequence[str] = _QUIET, about: str | None = None) -> list[str]:
+        """One call.
+
+        :param about: the one word that follows the command.
+        """
+        words = [self.program, f"--config={self.config}", f"--stanza={self.stanza}", *general, *options, command]
+        return words if about is None else [*words, about]
 
 
 def version(program: str = PROGRAM) -> list[str]:
@@ -130,12 +134,12 @@ def list_files(call: Call, repository: int, path: str) -> list[str]:
 
     :param path: relative, such as ``archive/labdojo-main-db/15-1``.
     """
-    return call.argv("repo-ls", f"--repo={repository}", "--recurse", "--output=json", path)
+    return call.argv("repo-ls", f"--repo={repository}", "--recurse", "--output=json", about=path)
 
 
 def read_file(call: Call, repository: int, path: str) -> list[str]:
     """Print a file of a repository, decrypted and still compressed."""
-    return call.argv("repo-get", f"--repo={repository}", path)
+    return call.argv("repo-get", f"--repo={repository}", about=path)
 
 
 def expire(

@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -56,7 +57,10 @@ class S3Repository:
     ) -> S3Repository:
         """The repository in a bucket of a store's connection (the fields that ``S3Store`` reads).
 
-        :raises LifeboatError: when the endpoint is not https, the only thing that pgBackRest speaks.
+        pgBackRest compares a certificate with names alone, never with addresses. So this machine's own address becomes
+        ``localhost``.
+
+        :raises LifeboatError: when the endpoint is not https, the only thing that pgBackRest speaks, or is an address.
         """
         extra = connection.extra
         region = str(extra.get("region_name") or "us-east-1")
@@ -68,10 +72,18 @@ class S3Repository:
                 "repository; give the TLS endpoint"
             )
         verify = extra.get("verify")
+        host = parts.hostname
+        if verify is not False and _is_address(host):
+            if not ip_address(host).is_loopback:
+                raise LifeboatError(
+                    f"connection {connection.id!r}: endpoint_url is {url}, and pgBackRest verifies certificates by name, "
+                    "never by address; give the endpoint's host name"
+                )
+            host = "localhost"
         return cls(
             number=number,
             bucket=bucket,
-            endpoint=parts.hostname,
+            endpoint=host,
             region=region,
             access_key=connection.login,
             secret_key=connection.password,
@@ -308,6 +320,14 @@ def archive_command(configuration: Configuration, *, program: str = "pgbackrest"
     """
     words = [program, f"--config={configuration.folders.config}", f"--stanza={configuration.stanza}", "archive-push"]
     return " ".join(shlex.quote(word).replace("%", "%%") for word in words) + ' "%p"'
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _repository_options(repository: Repository, options: Options) -> dict[str, str]:

@@ -32,7 +32,7 @@ _FULL = ("No space left on device", "QuotaExceeded", "InsufficientStorage", "Sto
 _NO_BUCKET = ("NoSuchBucket",)
 _DENIED = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed")
 _BUSY = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout")
-_UNTRUSTED = ("unable to verify certificate", "unable to find hostname", "certificate presented by")
+_UNTRUSTED = ("unable to verify certificate", "unable to find hostname", "certificate presented by", "self-signed")
 _CLOCK = ("RequestTimeTooSkewed",)
 
 NAMES: dict[int, str] = {
@@ -119,6 +119,15 @@ def meaning(
     how = f"signal {-error.exit_code} ended pgBackRest" if error.exit_code < 0 else name
     failed.args = (f"{begin} ({how}): {_short(said)}",)
     return failed
+
+
+def meaning_of_status(message: str, stanza: str, repository: int) -> LifeboatError:
+    """The error to raise for a repository that ``info`` could not look into.
+
+    :param message: pgBackRest's.
+    """
+    where = f"{stanza}, repository {repository}"
+    return meaning(ToolFailed("pgbackrest", 0, message), "looking into it", where=where)
 
 
 def kind_by_words(said: str) -> tuple[type[LifeboatError], str] | None:

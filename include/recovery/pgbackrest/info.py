@@ -29,9 +29,14 @@ class RepositoryStatus:
     cipher: str
 
     @property
-    def has_stanza(self) -> bool:
-        """Whether the stanza was made there."""
-        return self.code not in STANZA_MISSING
+    def lacks_stanza(self) -> bool:
+        """Whether the stanza was not made there yet."""
+        return self.code in STANZA_MISSING
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether pgBackRest could not look into it; the message says why."""
+        return self.code not in STANZA_MISSING | {0, 2, 4}
 
 
 @dataclass(frozen=True)
