@@ -13,15 +13,15 @@ from include.recovery.pgbackrest.segments import position_of, segment_of_name
 from include.recovery.postgres.failures import meaning_of_session
 from include.recovery.postgres.server import PostgresServer
 
+_RATE_SECONDS = 30
 _STATE = """
     SELECT a.archived_count, a.last_archived_wal, a.last_archived_time, a.failed_count, a.last_failed_wal,
-           a.last_failed_time, a.stats_reset, w.bytes, w.files, r.waiting, r.oldest, pg_catalog.clock_timestamp(),
+           a.last_failed_time, w.bytes, r.waiting, r.oldest, pg_catalog.clock_timestamp(),
            CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE pg_catalog.pg_current_wal_lsn()::text END,
            pg_catalog.current_setting('data_directory'),
            (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'wal_segment_size')
       FROM pg_catalog.pg_stat_archiver a,
-           (SELECT pg_catalog.sum(size)::bigint AS bytes, pg_catalog.count(*) AS files
-              FROM pg_catalog.pg_ls_waldir()) w,
+           (SELECT pg_catalog.sum(size)::bigint AS bytes FROM pg_catalog.pg_ls_waldir()) w,
            (SELECT pg_catalog.count(*) AS waiting, pg_catalog.min(modification) AS oldest
               FROM pg_catalog.pg_ls_archive_statusdir() WHERE name LIKE '%.ready') r
 """
@@ -76,7 +76,8 @@ class ArchiverState:
             return None
         seconds = (self.at - self.last_archived_at).total_seconds()
         written = self.position - done - self.segment_bytes
-        return written / seconds if seconds > 0 and written > 0 else None
+        # Right after an archived segment a moment's burst says nothing about the hours to come.
+        return written / seconds if seconds >= _RATE_SECONDS and written > 0 else None
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,8 @@ def judge_archiver(
         )
     elif state.waiting_since is not None and state.at - state.waiting_since > allowance:
         problems.append(
-            f"the oldest of {state.waiting} finished WAL segments has waited {_span(state.at - state.waiting_since)} to "
-            f"be archived, {_span(allowance)} are allowed; see pgBackRest's log"
+            f"the oldest of {state.waiting} finished WAL segments has waited {_span(state.at - state.waiting_since)} "
+            f"to be archived, {_span(allowance)} are allowed; see pgBackRest's log"
         )
     waiting = state.waiting * state.segment_bytes
     if queue_max is not None and waiting > queue_max // 2:
@@ -144,8 +145,8 @@ def judge_archiver(
     full = _disk_full_in(state, earlier) if state.waiting else None
     if full is not None and full < disk_margin:
         problems.append(
-            f"the disk of pg_wal will be full in {_span(full)} at the present rate ({_mib(state.free_bytes or 0)} free), "
-            "and the server stops then: make the repository reachable, or make room"
+            f"the disk of pg_wal will be full in {_span(full)} at the present rate ({_mib(state.free_bytes or 0)} "
+            "free), and the server stops then: make the repository reachable, or make room"
         )
     return ArchiverVerdict(failing_for, full, tuple(problems))
 
@@ -160,7 +161,7 @@ def _disk_full_in(state: ArchiverState, earlier: ArchiverState | None) -> timede
 
 
 def _state(row: tuple[Any, ...]) -> ArchiverState:
-    (archived_count, last_archived, last_archived_at, failed_count, last_failed, last_failed_at, _, wal_bytes, _, waiting,
+    (archived_count, last_archived, last_archived_at, failed_count, last_failed, last_failed_at, wal_bytes, waiting,
      oldest, at, lsn, data, segment_bytes) = row
     return ArchiverState(
         at=at.astimezone(UTC),

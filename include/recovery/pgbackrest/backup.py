@@ -185,8 +185,8 @@ def parent_id(rows: Iterable[Backup], taken: TakenBackup) -> str | None:
         if known is not None and (known.label, known.stanza) == (taken.parent, taken.physical.stanza):
             return row.manifest.id
     raise SourceError(
-        f"stanza {taken.physical.stanza}: backup {taken.physical.label} stands on {taken.parent}, which the catalog does "
-        "not know; take it into the catalog first, or take a full backup"
+        f"stanza {taken.physical.stanza}: backup {taken.physical.label} stands on {taken.parent}, which the catalog "
+        "does not know; take it into the catalog first, or take a full backup"
     )
 
 

@@ -6,8 +6,8 @@ made after it. And it finds out that WAL is missing after an hour of copying. So
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from include.recovery.errors import BackupNotFound
 from include.recovery.pgbackrest.info import BackupInfo, StanzaInfo
@@ -15,7 +15,8 @@ from include.recovery.pgbackrest.segments import Lineage, lsn_of, position_of, s
 from include.recovery.pgbackrest.target import Target
 from include.recovery.pgbackrest.wal import Archive, Reach, reach
 
-Fits = Callable[[BackupInfo], bool]
+_LISTED = timedelta(seconds=1)
+"""A listing tells whole seconds: what arrived within one may be later by as much."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,14 @@ def choose(
     _refuse_the_future(where, target, archive)
     skipped: list[str] = []
     for backup in reversed(complete):
-        why = _unusable(info, repository, backup, lineage, archive)
+        why = _unusable(info, repository, backup, lineage)
         reached = reach(archive, lineage, segment_of_name(backup.wal_start, archive.segment_bytes))
         why = why or _short_of(target, backup, reached, archive)
         if why is None:
             return Choice(backup, reached, tuple(skipped))
         skipped.append(f"{backup.label}: {why}")
-    raise BackupNotFound(f"{where}: {target.in_words} cannot be reached: {'; '.join(skipped[:3])}; choose another target")
+    why_not = "; ".join(skipped[:3])
+    raise BackupNotFound(f"{where}: {target.in_words} cannot be reached: {why_not}; choose another target")
 
 
 def _is_before(backup: BackupInfo, target: Target) -> bool:
@@ -75,16 +77,14 @@ def _is_before(backup: BackupInfo, target: Target) -> bool:
 
 def _refuse_the_future(where: str, target: Target, archive: Archive) -> None:
     newest = archive.newest_at
-    if target.at is not None and target.lsn is None and newest is not None and target.at > newest:
+    if target.at is not None and target.lsn is None and newest is not None and target.at >= newest + _LISTED:
         raise BackupNotFound(
             f"{where}: {target.in_words} lies after the last archived WAL, which arrived at "
             f"{newest:%Y-%m-%d %H:%M:%S}+00; choose an earlier target, or newest"
         )
 
 
-def _unusable(
-    info: StanzaInfo, repository: int, backup: BackupInfo, lineage: Lineage, archive: Archive
-) -> str | None:
+def _unusable(info: StanzaInfo, repository: int, backup: BackupInfo, lineage: Lineage) -> str | None:
     try:
         info.chain(backup.label, repository)
     except BackupNotFound as error:
@@ -105,7 +105,8 @@ def _short_of(target: Target, backup: BackupInfo, reached: Reach, archive: Archi
         return f"{gap}it cannot even become consistent without it"
     if target.lsn is not None and position_of(target.lsn) > (end + 1) * size:
         return f"{gap}its WAL ends at LSN {lsn_of((end + 1) * size)}"
-    if target.lsn is None and target.kind != "newest" and reached.stopped_by is not None and _is_after(target, reached, archive):
+    guessed = target.lsn is None and target.kind != "newest" and reached.stopped_by is not None
+    if guessed and _is_after(target, reached, archive):
         return f"{gap}the target lies after it"
     return None
 
@@ -114,4 +115,4 @@ def _is_after(target: Target, reached: Reach, archive: Archive) -> bool:
     """Whether a target with a known time lies after the last WAL before a gap."""
     if target.at is None or reached.last is None:
         return target.at is not None
-    return target.at > max(file.modified for file in archive.segments[reached.last])
+    return target.at >= max(file.modified for file in archive.segments[reached.last]) + _LISTED

@@ -160,6 +160,7 @@ def expire(
     words = [f"--repo={repository}"]
     words += [] if label is None else [f"--set={label}"]
     if archive_full is not None:
-        words += [f"--repo{repository}-retention-archive-type=full", f"--repo{repository}-retention-archive={archive_full}"]
+        retention = f"--repo{repository}-retention-archive"
+        words += [f"{retention}-type=full", f"{retention}={archive_full}"]
     words += ["--dry-run"] if dry_run else []
     return call.argv("expire", *words, general=("--log-level-console=info", "--log-level-stderr=error"))

@@ -76,8 +76,8 @@ class S3Repository:
         if verify is not False and _is_address(host):
             if not ip_address(host).is_loopback:
                 raise LifeboatError(
-                    f"connection {connection.id!r}: endpoint_url is {url}, and pgBackRest verifies certificates by name, "
-                    "never by address; give the endpoint's host name"
+                    f"connection {connection.id!r}: endpoint_url is {url}, and pgBackRest verifies certificates by "
+                    "name, never by address; give the endpoint's host name"
                 )
             host = "localhost"
         return cls(

@@ -29,6 +29,7 @@ _ERROR = re.compile(r"(?:ERROR|ASSERT): \[(\d{3})\]: (.*?)(?=\n\S*P\d\d |\nP\d\d
 _INNER = re.compile(r"\[([A-Z][A-Za-z]+Error)\]")
 
 _FULL = ("No space left on device", "QuotaExceeded", "InsufficientStorage", "StorageFull", "Disk quota exceeded")
+_LAST_FULL = ("cannot be expired until another full backup",)
 _NO_BUCKET = ("NoSuchBucket",)
 _DENIED = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed")
 _BUSY = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout")
@@ -134,6 +135,7 @@ def kind_by_words(said: str) -> tuple[type[LifeboatError], str] | None:
     """What a message's own words tell, more surely than any exit code."""
     by_words: tuple[tuple[tuple[str, ...], type[LifeboatError], str], ...] = (
         (_FULL, StoreError, "the repository (or the spool folder) is full: make room, by retention or a larger quota"),
+        (_LAST_FULL, Refused, "take another full backup to this repository first"),
         (_NO_BUCKET, StoreError, "make the repository's bucket"),
         (_CLOCK, StoreUnavailable, "set the clock of this host"),
         (_DENIED, InsufficientRights, "correct the credentials or rights of the repository's connection"),

@@ -155,8 +155,8 @@ class StanzaInfo:
         gone = [each for each in needed if each not in present]
         if gone:
             raise BackupNotFound(
-                f"stanza {self.name}: backup {label} in repository {repository} needs {', '.join(gone)}, which is gone; "
-                "it cannot be restored: take a full backup, and restore from another repository until then"
+                f"stanza {self.name}: backup {label} in repository {repository} needs {', '.join(gone)}, which is "
+                "gone; it cannot be restored: take a full backup, and restore from another repository until then"
             )
         return (*sorted(needed), label)
 
@@ -190,7 +190,9 @@ def parse_info(data: bytes | str, stanza: str) -> StanzaInfo:
     :raises ManifestInvalid: when it is not what pgBackRest prints.
     """
     try:
-        document = json.loads(data)
+        # With a wrong pass pgBackRest quotes what it decrypted to.
+        text = data if isinstance(data, str) else data.decode("utf-8", "replace")
+        document = json.loads(text, strict=False)
         found = next(each for each in document if each["name"] == stanza)
         return _stanza(found)
     except StopIteration:

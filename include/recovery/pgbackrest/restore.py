@@ -162,7 +162,8 @@ def recover(
     lsn, at, timeline, _ = row
     if at_least is not None and target.kind == "newest":
         reached = 0 if lsn is None else position_of(lsn)
-        if reached < at_least.start(segment_bytes):
+        # With nothing but what came before replayed, the log ends exactly where the segment would begin.
+        if reached <= at_least.start(segment_bytes):
             server.halt()
             raise BackupCorrupt(
                 f"recovery in {directory} ended at LSN {lsn_of(reached)}, and the archive has WAL until segment "
@@ -181,8 +182,8 @@ def meaning_of_recovery(said: str, target: Target) -> LifeboatError:
         )
     if any(words in said for words in _OTHER_TIMELINE):
         return BackupNotFound(
-            f"{target.in_words} is on a timeline that this backup does not lead to; name the timeline, or take a backup "
-            f"of it: {_fatal(said)}"
+            f"{target.in_words} is on a timeline that this backup does not lead to; name the timeline, or begin with a "
+            f"backup of it: {_fatal(said)}"
         )
     if any(words in said for words in _BROKEN):
         return BackupCorrupt(

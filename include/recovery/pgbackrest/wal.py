@@ -305,8 +305,8 @@ def _without_history(archive: Archive, lineage: Lineage, histories: Mapping[int,
     found = [
         Finding(
             Trouble.NO_HISTORY,
-            f"{archive.name}: timeline {timeline} has WAL and no file {timeline:08X}.history, so no recovery can follow it; "
-            "copy that file from the server's pg_wal, or take a full backup",
+            f"{archive.name}: timeline {timeline} has WAL and no file {timeline:08X}.history, so no recovery can "
+            "follow it; copy that file from the server's pg_wal, or take a full backup",
         )
         for timeline in sorted(known - {1} - archive.histories)
     ]

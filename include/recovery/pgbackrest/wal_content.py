@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 
-from include.recovery.errors import BackupCorrupt, LifeboatError, PartMissing
+from include.recovery.errors import BackupCorrupt, LifeboatError, PartMissing, WrongKey
 from include.recovery.pgbackrest import commands
 from include.recovery.pgbackrest.segments import SEGMENT_BYTES, Segment, lsn_of
 from include.recovery.pgbackrest.tool import PgBackRest
@@ -75,9 +75,12 @@ def open_segment(tool: PgBackRest, repository: int, folder: str, file: Stored) -
     :raises PartMissing: when it is not there.
     """
     path = f"{folder}/{file.path}"
-    answer = tool.outcome(
-        commands.read_file(tool.call, repository, path), f"reading {path} in repository {repository}", accepted=(0, 1)
-    )
+    doing = f"reading {path} in repository {repository}"
+    try:
+        answer = tool.outcome(commands.read_file(tool.call, repository, path), doing, accepted=(0, 1))
+    except WrongKey as error:
+        # The pass is right: it has opened the archive's own list before. So the segment is not what was written.
+        raise BackupCorrupt(f"{file.path} cannot be decrypted") from error
     if answer.code == 1 and not answer.stdout:
         raise PartMissing(f"stanza {tool.stanza}: repository {repository} has no {path}")
     return decompressed(answer.stdout, file.path)
@@ -120,8 +123,8 @@ def read_archive(
     :param archive_id: pgBackRest's, such as ``15-1``.
     """
     folder = archive_path(tool.stanza, archive_id)
-    listing = tool.run(commands.list_files(tool.call, repository, folder), f"listing {folder} in repository {repository}")
     name = f"stanza {tool.stanza}: repository {repository}"
+    listing = tool.run(commands.list_files(tool.call, repository, folder), f"listing repository {repository}")
     return parse_listing(listing, name, segment_bytes=segment_bytes)
 
 

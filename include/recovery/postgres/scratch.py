@@ -46,7 +46,8 @@ _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off",
 _CONTROLLED = {
     "max_connections setting": "max_connections", "max_worker_processes setting": "max_worker_processes",
     "max_wal_senders setting": "max_wal_senders", "max_prepared_xacts setting": "max_prepared_transactions",
-    "max_locks_per_xact setting": "max_locks_per_transaction", "track_commit_timestamp setting": "track_commit_timestamp",
+    "max_locks_per_xact setting": "max_locks_per_transaction",
+    "track_commit_timestamp setting": "track_commit_timestamp",
 }
 _DRILL = {
     # Built for speed: after a crash this server is thrown away, never recovered.
@@ -247,7 +248,8 @@ def _start_restored(
                 break
         except SourceUnavailable as error:
             if _start_time(pid) is None:
-                raise LifeboatError(f"the restored server in {place} ended in its recovery: {_last_words(log)}") from error
+                said = _last_words(log)
+                raise LifeboatError(f"the restored server in {place} ended in its recovery: {said}") from error
             if time.monotonic() > end:
                 os.kill(pid, signal.SIGQUIT)
                 raise SourceUnavailable(
@@ -290,7 +292,7 @@ def _socket_directory(place: Path) -> str:
     """The private folder of the socket: within the server's, unless its path is too long for a socket."""
     inside = place / "socket"
     if len(str(inside).encode()) + len(f"/.s.PGSQL.{PORT}") <= _SOCKET_PATH_LIMIT and "'" not in str(inside):
-        inside.mkdir(mode=0o700)
+        inside.mkdir(mode=0o700, exist_ok=True)
         return str(inside)
     short = _short_socket_directory(place)
     shutil.rmtree(short, ignore_errors=True)

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -31,8 +30,8 @@ from include.recovery.pgbackrest.cipher import cipher_pass
 from include.recovery.pgbackrest.cluster import Cluster, ask_cluster, prepare_archive
 from include.recovery.pgbackrest.configuration import (
     Configuration,
-    Folders,
     FolderRepository,
+    Folders,
     Options,
     Repository,
     S3Repository,
@@ -85,7 +84,7 @@ class World:
 
     def note(self, text: str) -> datetime:
         """Write a row; the moment after its commit."""
-        self.sql(f"INSERT INTO notes (text) VALUES ('{text}')")
+        self.sql(f"INSERT INTO public.notes (text) VALUES ('{text}')")
         return self.now()
 
     def archive_all(self, seconds: float = 60) -> str:
@@ -148,7 +147,8 @@ def make_world(
     ends, place = ExitStack(), Path(tempfile.mkdtemp(prefix="lb-b-"))
     ends.callback(shutil.rmtree, place, ignore_errors=True)
     cluster = PostgresCluster(
-        f"pgbackrest-{secrets.token_hex(3)}", place / "pg", free_ports(1)[0], registry, secrets.token_urlsafe(12), VOLATILE
+        f"pgbackrest-{secrets.token_hex(3)}", place / "pg", free_ports(1)[0], registry, secrets.token_urlsafe(12),
+        VOLATILE,
     )
     cluster.create()
     if checksums:
@@ -208,12 +208,3 @@ def wal_file(world: World, segment: str) -> Path:
     """A segment's file in a folder repository."""
     (path,) = Path(world.configuration.repository(1).where).glob(f"archive/{STANZA}/15-1/*/{segment}-*")
     return path
-
-
-def refused_login(server: PostgresServer) -> bool:
-    """Whether nobody can log in."""
-    try:
-        with server.connect():
-            return False
-    except (psycopg.Error, Exception):
-        return True

@@ -19,8 +19,8 @@ from include.recovery.pgbackrest.commands import Call
 from include.recovery.pgbackrest.configuration import (
     ClusterPlace,
     Configuration,
-    Folders,
     FolderRepository,
+    Folders,
     Options,
     S3Repository,
     archive_command,
@@ -96,9 +96,11 @@ def test_secrets_are_in_the_file_and_nowhere_else() -> None:
     argvs = [
         commands.stanza_create(call), commands.check(call), commands.info(call, repository=1, label="x"),
         commands.backup(call, "full", 1, annotations={"a": "b"}), commands.verify(call, 1), commands.expire(call, 1),
-        commands.restore(call, Target.newest(), 1), commands.list_files(call, 1, "archive"), commands.read_file(call, 1, "x"),
+        commands.restore(call, Target.newest(), 1), commands.list_files(call, 1, "archive"),
+        commands.read_file(call, 1, "x"),
     ]
-    shown = [repr(wanted), archive_command(wanted), wanted.repositories[0].where, *(word for argv in argvs for word in argv)]
+    words = [word for argv in argvs for word in argv]
+    shown = [repr(wanted), archive_command(wanted), wanted.repositories[0].where, *words]
     assert not [word for word in shown if any(secret in word for secret in SECRETS)]
     assert set(wanted.secrets) == set(SECRETS)
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from include.recovery.errors import BackupNotFound
 from include.recovery.pgbackrest.target import Target, parse_target
 
+LOCAL_TIMES = st.datetimes(datetime.fromisoformat("2020-01-01"), datetime.fromisoformat("2030-01-01"))
+
 
 @pytest.mark.parametrize(
     ("text", "value"),
@@ -49,7 +51,7 @@ def test_an_hour_that_never_was_is_refused() -> None:
         parse_target("2026-03-29 02:30:00", "Europe/Berlin")
 
 
-@given(st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)), st.sampled_from(["Europe/Berlin", "America/New_York"]))
+@given(LOCAL_TIMES, st.sampled_from(["Europe/Berlin", "America/New_York"]))
 def test_a_local_time_is_one_moment_or_refused(at: datetime, zone: str) -> None:
     moments = {
         (at - timedelta(seconds=offset)).replace(tzinfo=UTC)

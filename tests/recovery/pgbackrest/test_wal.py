@@ -36,7 +36,9 @@ def all_since(number: int = 1) -> list[Span]:
     return [Span("the window", Segment(1, number))]
 
 
-def troubles(found: Archive, needed: list[Span] | None = None, histories: dict[int, str] | None = None) -> list[Trouble]:
+def troubles(
+    found: Archive, needed: list[Span] | None = None, histories: dict[int, str] | None = None
+) -> list[Trouble]:
     lineage = lineage_of(found, histories or {})
     needed = all_since() if needed is None else needed
     return [finding.trouble for finding in examine(found, lineage, needed, histories)]
@@ -112,7 +114,8 @@ def test_an_old_backup_needs_its_own_timeline() -> None:
 
 def test_files_that_do_not_belong_are_named() -> None:
     stray = stored(name(2)).path.replace("0000000100000000/", "0000000100000001/")
-    found = archive([1, 2], type(stored(name(1)))(stray, 5, START), type(stored(name(1)))("0000000100000000/core", 5, START))
+    core = "0000000100000000/core"
+    found = archive([1, 2], *(type(stored(name(1)))(path, 5, START) for path in (stray, core)))
     assert troubles(found) == [Trouble.UNKNOWN_FILE] * 2
 
 
