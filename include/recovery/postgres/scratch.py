@@ -1,5 +1,7 @@
 """A throw-away server for drills: reachable only through a unix socket in a private folder.
 
+It is made empty (``start``), or over a cluster that pgBackRest has restored (``start_restored``).
+
 It outlives the task that starts it (setup, restore and teardown are tasks of their own), so it is found again by what
 is recorded in its folder. Before a process is touched its start time is compared with the record: a number may belong
 to somebody else by now. Starting twice gives the same server; stopping always works, also after ``kill -9``.

@@ -12,7 +12,8 @@ from tests.recovery.pgbackrest.conftest import START, name
 MINUTE = timedelta(minutes=1)
 HEALTHY = ArchiverState(
     at=START, archived_count=9, last_archived=name(9), last_archived_at=START - MINUTE, failed_count=0,
-    last_failed=None, last_failed_at=None, waiting=0, waiting_since=None, wal_bytes=5 * SEGMENT_BYTES, free_bytes=1024**3,
+    last_failed=None, last_failed_at=None, waiting=0, waiting_since=None,
+    wal_bytes=5 * SEGMENT_BYTES, free_bytes=1024**3,
     position=10 * SEGMENT_BYTES, segment_bytes=SEGMENT_BYTES,
 )
 FAILING = replace(
