@@ -30,6 +30,8 @@ _INNER = re.compile(r"\[([A-Z][A-Za-z]+Error)\]")
 
 _FULL = ("No space left on device", "QuotaExceeded", "InsufficientStorage", "StorageFull", "Disk quota exceeded")
 _LAST_FULL = ("cannot be expired until another full backup",)
+_INFO_FILE = "unable to load info file"
+_UNREADABLE = ("CryptoError", "FormatError")
 _NO_BUCKET = ("NoSuchBucket",)
 _DENIED = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthorizationHeaderMalformed")
 _BUSY = ("SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout")
@@ -108,6 +110,12 @@ def meaning(
     """
     said = redact(said_in(error.stderr), secrets)
     begin = f"stanza {where}: {doing} failed"
+    if _INFO_FILE in said and any(f"[{name}]" in said or NAMES.get(error.exit_code) == name for name in _UNREADABLE):
+        # What another pass makes of a file is at times no ciphertext, at times no text: two errors for one cause.
+        return WrongKey(
+            f"{begin}: the repository is encrypted with another pass, or both copies of its info file are damaged: "
+            f"take the pass that lies beside it; {_short(said)}"
+        )
     told = kind_by_words(said)
     if told is not None:
         return told[0](f"{begin}: {_short(said)}; {told[1]}")

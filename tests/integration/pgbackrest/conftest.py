@@ -89,8 +89,10 @@ class World:
 
     def archive_all(self, seconds: float = 60) -> str:
         """Close the segment and wait until it is archived; its name."""
-        name = self.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
-        self.sql("SELECT pg_create_restore_point('closing')", "SELECT pg_switch_wal()")
+        # Something must be in the segment first: at its very beginning, the position still names the one before.
+        ask = "SELECT pg_walfile_name(pg_current_wal_insert_lsn())"
+        name = self.sql("SELECT pg_create_restore_point('closing')", ask)
+        self.sql("SELECT pg_switch_wal()")
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if (self.sql("SELECT last_archived_wal FROM pg_stat_archiver") or "")[:24] >= name:
