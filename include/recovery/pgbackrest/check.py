@@ -17,9 +17,10 @@ from include.recovery.pgbackrest.tool import PgBackRest
 from include.recovery.pgbackrest.wal import Archive, Finding, Reach, examine, lineage_of, needed_by, reach
 from include.recovery.pgbackrest.wal_content import archive_path, examine_segments, read_archive, read_histories
 
-_LOGGED = re.compile(r"(?:WARN|ERROR):\s+(?:\[(\d{3})\]:?\s+)?(.*)")
+_LOGGED = re.compile(r"(WARN|ERROR|INFO):\s+(?:\[\d{3}\]:?\s+)?(.*)")
 _INVALID = re.compile(r"(invalid checksum|invalid size|file missing|invalid result)\s+'?([^']+?)'?(?:: \[.*)?$")
 _STATUS = re.compile(r"backup: (\S+), status: ([a-z -]+), total files checked: (\d+), total valid files: (\d+)")
+_WAL = re.compile(r"archiveId: (\S+), total WAL checked: (\d+), total valid WAL: (\d+)")
 _VERIFY_FOUND = (0, 104, 122)
 """verify ends with one of these when it has found something: then its text says what."""
 
@@ -157,12 +158,18 @@ def of_verify(text: str, stderr: str, *, stanza: str, repository: int) -> tuple[
         invalid = _INVALID.search(said)
         if invalid is not None:
             problems.append(f"{where}: {invalid[2]} is damaged ({invalid[1]}); {_REPAIR}")
-        elif logged[1] or "missing" in said or "duplicate" in said:
+        elif logged[1] == "ERROR" or (logged[1] == "WARN" and ("missing" in said or "duplicate" in said)):
             problems.append(f"{where}: {said}; {_REPAIR}")
     for label, status, checked, valid in _STATUS.findall(text):
         if status.strip() not in {"valid", "in-progress"}:
             what = status.strip()
             problems.append(f"{where}: backup {label} is {what}: {valid} of {checked} files are good; {_REPAIR}")
+    for archive, checked, valid in _WAL.findall(text):
+        if checked != valid:
+            problems.append(f"{where}: {valid} of {checked} WAL segments of {archive} are good; {_REPAIR}")
+    # pgBackRest 2.45 ends with exit code 0 whatever it has found: its own verdict is in the text alone.
+    if "status: error" in text and not problems:
+        problems.append(f"{where} does not verify, and pgBackRest names no file; {_REPAIR}")
     return tuple(dict.fromkeys(problems))
 
 

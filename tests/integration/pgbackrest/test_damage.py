@@ -55,8 +55,10 @@ def test_missing_truncated_and_empty_wal_are_found_by_name(small_world: World) -
         small_world.choose(Target.position(lost))
     found = verify(small_world.tool, 1)
     assert not found.ok
-    assert any(second in problem for problem in found.problems), found
-    assert any(third in problem for problem in found.problems), found
+    assert any("WAL segments of 15-1 are good" in problem for problem in found.problems), found
+    for name in (second, third):
+        assert any(f"/{name}-" in problem and "is damaged" in problem for problem in found.problems), found
+    assert len(found.problems) == 3
 
 
 def test_a_second_segment_of_one_name(small_world: World) -> None:

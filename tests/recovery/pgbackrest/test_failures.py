@@ -109,7 +109,11 @@ status: error
   backup: 20261121-143606F, status: valid, total files checked: 964, total valid files: 964
 """
     log = "P01   WARN: invalid checksum '15-1/0000000100000000/000000010000000000000004-aa.zst'"
+    counts = "status: error\n  archiveId: 15-1, total WAL checked: 4, total valid WAL: 2\n"
+    assert "2 of 4 WAL segments of 15-1 are good" in of_verify(counts, "", stanza="main", repository=2)[0]
+    assert len(of_verify("status: error", "", stanza="main", repository=2)) == 1
     wal, backup = of_verify(text, log, stanza="main", repository=2)
     assert wal.startswith("stanza main: repository 2: 15-1/0000000100000000/000000010000000000000004-aa.zst is damaged")
     assert "backup 20261121-133606F is invalid: 963 of 964 files are good" in backup
-    assert of_verify(text.replace("invalid, total", "valid, total"), "", stanza="main", repository=2) == ()
+    good = text.replace("invalid, total", "valid, total").replace("status: error", "status: ok")
+    assert of_verify(good, "P00   INFO: verify command begin 2.45: --repo1-path=/missing", stanza="main", repository=2) == ()
