@@ -116,4 +116,4 @@ status: error
     assert wal.startswith("stanza main: repository 2: 15-1/0000000100000000/000000010000000000000004-aa.zst is damaged")
     assert "backup 20261121-133606F is invalid: 963 of 964 files are good" in backup
     good = text.replace("invalid, total", "valid, total").replace("status: error", "status: ok")
-    assert of_verify(good, "P00   INFO: verify command begin 2.45: --repo1-path=/missing", stanza="main", repository=2) == ()
+    assert of_verify(good, "P00   INFO: begin: --repo1-path=/missing", stanza="main", repository=2) == ()
