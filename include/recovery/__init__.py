@@ -6,6 +6,7 @@
     catalog, replication, copies     what exists, what is proven about it, and where its copies are
     fingerprint                      every row of a database in a few bytes
     postgres                         dump, restore, swap, scratch servers
+    pgbackrest                       whole clusters, the archive of their WAL, recovery to a point in time
     sources                          the verbs of each kind of source
     runbook, evidence                plans, approvals, the interlock; reports that cannot be changed unseen
     messages                         what people are told

@@ -82,6 +82,39 @@ class LeftOut(Record):
     why: str
 
 
+class PhysicalBackup(Record):
+    """A backup of a whole cluster in a pgBackRest repository. Its files are pgBackRest's; this says which they are.
+
+    :param stanza: pgBackRest's name of the cluster, ``<system>-<source>``.
+    :param label: pgBackRest's name of the backup.
+    :param repository: pgBackRest's number of the repository, as configured when the backup was made.
+    :param reference: labels of all backups whose files it needs; without one of them it cannot be restored.
+    :param timeline: it was made on.
+    :param lsn_start: with ``lsn_stop``, ``wal_start`` and ``wal_stop`` what must be replayed to make it consistent.
+    :param system_identifier: of the cluster, decimal.
+    :param databases: names of those that it holds.
+    :param database_size: bytes of the cluster.
+    :param repository_size: bytes of it and all that it references, compressed and encrypted.
+    :param page_checksum_errors: files with pages that failed their checksum while they were copied.
+    """
+
+    stanza: str
+    label: str
+    type: Literal["full", "diff", "incr"]
+    repository: int
+    reference: tuple[str, ...] = ()
+    timeline: int
+    lsn_start: str
+    lsn_stop: str
+    wal_start: str
+    wal_stop: str
+    system_identifier: str
+    databases: tuple[str, ...] = ()
+    database_size: int
+    repository_size: int
+    page_checksum_errors: int = 0
+
+
 class Facts(Record):
     """What is known about a backup at a glance; the manifest holds more, the index holds this.
 
@@ -93,6 +126,7 @@ class Facts(Record):
     :param source_size: bytes.
     :param hold: keep it until somebody lifts the hold.
     :param fence: number of the lease it was written under; a later writer has a higher one.
+    :param physical: where a pgBackRest backup is; such a backup has no parts.
     """
 
     schema_version: Literal[1] = 1
@@ -115,6 +149,7 @@ class Facts(Record):
     note: str | None = None
     hold: bool = False
     fence: int
+    physical: PhysicalBackup | None = None
 
     @property
     def prefix(self) -> str:
@@ -135,8 +170,8 @@ class Facts(Record):
 class Summary(Facts):
     """A manifest's row in the index: light, because a listing shows thousands. Restoring needs the manifest itself.
 
-    :param stored_size: bytes of all volumes.
-    :param tables: how many tables' rows it holds.
+    :param stored_size: bytes of all volumes; of a physical backup, what the repository holds for it.
+    :param tables: how many tables' rows it holds; 0 when nobody counted.
     """
 
     stored_size: int
@@ -153,7 +188,9 @@ class Manifest(Facts):
 
     @property
     def stored_size(self) -> int:
-        """Bytes of all volumes."""
+        """Bytes of all volumes; of a physical backup, what the repository holds for it."""
+        if self.physical is not None:
+            return self.physical.repository_size
         return sum(volume.size for part in self.parts for volume in part.volumes)
 
     @property

@@ -5,7 +5,8 @@ Databases are named by the environment (``PGDATABASE``) where a tool allows it, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 
 from include.recovery.postgres.names import conninfo_database, exact_pattern
 from include.recovery.postgres.tools import Tools
@@ -98,12 +99,23 @@ def init_cluster(tools: Tools, data: str, *, superuser: str = "postgres") -> lis
     ]
 
 
-def start_cluster(tools: Tools, data: str, log: str, *, wait: int) -> list[str]:
-    """Start a cluster in the background, and return when it takes connections.
+def start_cluster(
+    tools: Tools, data: str, log: str, *, wait: int | None, settings: Mapping[str, str] | None = None
+) -> list[str]:
+    """Start a cluster in the background.
 
-    :param wait: seconds.
+    :param wait: seconds within which it must take connections; None returns at once.
+    :param settings: these win over every file of the cluster's.
     """
-    return [tools.path("pg_ctl"), "start", "--pgdata", data, "--log", log, "--wait", "--timeout", str(wait), "--silent"]
+    waiting = ["--no-wait"] if wait is None else ["--wait", "--timeout", str(wait)]
+    words = [word for name, value in (settings or {}).items() for word in ("-c", f"{name}={value}")]
+    options = ["--options", shlex.join(words)] if words else []
+    return [tools.path("pg_ctl"), "start", "--pgdata", data, "--log", log, *waiting, "--silent", *options]
+
+
+def control_data(tools: Tools, data: str) -> list[str]:
+    """Print what a cluster's control file says."""
+    return [tools.path("pg_controldata"), "--pgdata", data]
 
 
 def stop_cluster(tools: Tools, data: str, *, mode: str, wait: int) -> list[str]:

@@ -1,5 +1,7 @@
 """A throw-away server for drills: reachable only through a unix socket in a private folder.
 
+It is made empty (``start``), or over a cluster that pgBackRest has restored (``start_restored``).
+
 It outlives the task that starts it (setup, restore and teardown are tasks of their own), so it is found again by what
 is recorded in its folder. Before a process is touched its start time is compared with the record: a number may belong
 to somebody else by now. Starting twice gives the same server; stopping always works, also after ``kill -9``.
@@ -14,7 +16,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,6 +36,21 @@ _START_SECONDS = 60
 _RECORD = "scratch.json"
 _COMMON = {"listen_addresses": "''", "port": str(PORT), "unix_socket_permissions": "0700", "max_connections": "50",
            "logging_collector": "off", "track_commit_timestamp": "on"}
+_ALONE = {
+    # A physical copy has the original's settings and believes that it is the original.
+    "listen_addresses": "", "unix_socket_permissions": "0700", "archive_mode": "off", "ssl": "off",
+    "logging_collector": "off", "log_destination": "stderr", "primary_conninfo": "", "primary_slot_name": "",
+    "synchronous_standby_names": "", "max_logical_replication_workers": "0", "hot_standby": "off",
+    "shared_preload_libraries": "", "huge_pages": "try",
+}
+_FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
+         "max_wal_size": "16GB", "checkpoint_timeout": "1h", "maintenance_work_mem": "256MB"}
+_CONTROLLED = {
+    "max_connections setting": "max_connections", "max_worker_processes setting": "max_worker_processes",
+    "max_wal_senders setting": "max_wal_senders", "max_prepared_xacts setting": "max_prepared_transactions",
+    "max_locks_per_xact setting": "max_locks_per_transaction",
+    "track_commit_timestamp setting": "track_commit_timestamp",
+}
 _DRILL = {
     # Built for speed: after a crash this server is thrown away, never recovered.
     "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "wal_level": "minimal",
@@ -47,6 +64,7 @@ class _Record:
     """What is known about a started server.
 
     :param started: the postmaster's start in clock ticks since boot, as the kernel knows it.
+    :param superuser: by whom it is used; a physically restored cluster has the original's.
     """
 
     pid: int
@@ -56,6 +74,7 @@ class _Record:
     bindir: str
     profile: str
     version: str
+    superuser: str = SUPERUSER
 
 
 class ScratchServer:
@@ -93,6 +112,38 @@ class ScratchServer:
             raise
 
     @classmethod
+    def start_restored(
+        cls,
+        directory: Path | str,
+        profile: Profile = "drill",
+        *,
+        major: int,
+        superuser: str = SUPERUSER,
+        settings: Mapping[str, str] | None = None,
+        wait: float = 3600,
+    ) -> ScratchServer:
+        """Start a server over the cluster that a physical restore has put into ``directory/data``.
+
+        Returns when its recovery has ended and it takes connections. It sends nothing anywhere: no archiving, no
+        replication, no network; the settings of the original that only fit the original's host are not used.
+
+        :param superuser: of the original.
+        :param settings: more, such as ``shared_preload_libraries``; they win over everything.
+        :param wait: seconds for the recovery.
+        :raises LifeboatError: when it ends early or takes longer, with the last words of its log. The folder stays.
+        """
+        place = Path(directory).absolute()
+        record = _read(place)
+        if record is not None and _is_running(record):
+            return cls(place, record)
+        tools = find(major, tool="postgres")
+        return cls(place, _start_restored(place, profile, tools, superuser, settings or {}, wait))
+
+    def halt(self) -> None:
+        """End the server and keep its folder, so that a delta restore can use what is there."""
+        _halt(self.directory, self._record)
+
+    @classmethod
     def attach(cls, directory: Path | str) -> ScratchServer:
         """The server that runs in a folder.
 
@@ -119,7 +170,9 @@ class ScratchServer:
 
     def server(self, database: str = "postgres") -> PostgresServer:
         """How to reach it, as its superuser."""
-        return PostgresServer(host=self._record.socket_directory, port=PORT, user=SUPERUSER, database=database)
+        return PostgresServer(
+            host=self._record.socket_directory, port=PORT, user=self._record.superuser, database=database
+        )
 
     @property
     def pid(self) -> int:
@@ -159,25 +212,89 @@ def _start(place: Path, profile: Profile, tools: Tools) -> _Record:
     except ToolFailed as error:
         tail = log.read_text(errors="replace")[-1000:] if log.exists() else ""
         raise LifeboatError(f"the scratch server in {place} does not start: {error} {tail}".strip()) from error
-    pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
-    started = _start_time(pid)
     server = PostgresServer(host=sockets, port=PORT, user=SUPERUSER)
+    return _recorded(place, server, _postmaster(data), profile, tools)
+
+
+def _start_restored(
+    place: Path, profile: Profile, tools: Tools, superuser: str, settings: Mapping[str, str], wait: float
+) -> _Record:
+    data, log, sockets = place / "data", place / "server.log", _socket_directory(place)
+    env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8", "HOME": str(place)}
+    for name, text in {"postgresql.conf": "", "pg_ident.conf": "", "pg_hba.conf": "local all all trust\n"}.items():
+        (place / name).write_text(text, encoding="utf-8")
+    quiet = {
+        **_ALONE,
+        **_needed_by_recovery(tools, data, env),
+        **({**_FAST, "shared_buffers": _shared_buffers()} if profile == "drill" else {}),
+        "data_directory": str(data),
+        "config_file": str(place / "postgresql.conf"),
+        "hba_file": str(place / "pg_hba.conf"),
+        "ident_file": str(place / "pg_ident.conf"),
+        "unix_socket_directories": sockets,
+        "port": str(PORT),
+        **settings,
+    }
+    log.unlink(missing_ok=True)
+    try:
+        run_tool(commands.start_cluster(tools, str(data), str(log), wait=None, settings=quiet), env=env)
+        _wait_until((data / "postmaster.pid").exists, _START_SECONDS)
+        pid = _postmaster(data)
+    except (ToolFailed, OSError, ValueError) as error:
+        raise LifeboatError(f"the restored server in {place} does not start: {_last_words(log) or error}") from error
+    server = PostgresServer(host=sockets, port=PORT, user=superuser)
+    end = time.monotonic() + wait
+    while True:
+        try:
+            with server.connect(timeout=5):
+                break
+        except SourceUnavailable as error:
+            if _start_time(pid) is None:
+                said = _last_words(log)
+                raise LifeboatError(f"the restored server in {place} ended in its recovery: {said}") from error
+            if time.monotonic() > end:
+                os.kill(pid, signal.SIGQUIT)
+                raise SourceUnavailable(
+                    f"the restored server in {place} has not recovered within {wait:.0f} s: {_last_words(log)}"
+                ) from error
+            time.sleep(0.2)
+    return _recorded(place, server, pid, profile, tools)
+
+
+def _needed_by_recovery(tools: Tools, data: Path, env: dict[str, str]) -> dict[str, str]:
+    """The sizes that recovery needs at least, as the original had them."""
+    said = run_tool(commands.control_data(tools, str(data)), env=env).decode()
+    lines = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
+    return {name: lines[key].strip() for key, name in _CONTROLLED.items() if key in lines}
+
+
+def _recorded(place: Path, server: PostgresServer, pid: int, profile: Profile, tools: Tools) -> _Record:
+    started = _start_time(pid)
     with server.connect() as connection:
         row = connection.execute("SELECT system_identifier::text FROM pg_catalog.pg_control_system()").fetchone()
     if row is None or started is None:
         raise LifeboatError(f"the scratch server in {place} ended as soon as it had started; see the free disk space")
-    record = _Record(pid, started, row[0], sockets, str(tools.bindir), profile, tools.version)
+    record = _Record(pid, started, row[0], server.host, str(tools.bindir), profile, tools.version, server.user)
     new = place / f"{_RECORD}.new"
     new.write_text(json.dumps(asdict(record)), encoding="utf-8")
     new.rename(place / _RECORD)
     return record
 
 
+def _postmaster(data: Path) -> int:
+    return int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+
+
+def _last_words(log: Path) -> str:
+    """What a server's log says in the end, mostly why it ended."""
+    return " ".join(log.read_text(errors="replace")[-1500:].split()) if log.exists() else ""
+
+
 def _socket_directory(place: Path) -> str:
     """The private folder of the socket: within the server's, unless its path is too long for a socket."""
     inside = place / "socket"
     if len(str(inside).encode()) + len(f"/.s.PGSQL.{PORT}") <= _SOCKET_PATH_LIMIT and "'" not in str(inside):
-        inside.mkdir(mode=0o700)
+        inside.mkdir(mode=0o700, exist_ok=True)
         return str(inside)
     short = _short_socket_directory(place)
     shutil.rmtree(short, ignore_errors=True)
@@ -226,12 +343,22 @@ def _start_time(pid: int) -> int | None:
 
 def _remove(place: Path, record: _Record | None) -> None:
     """End every process of the server in a folder, then remove the folder."""
+    _halt(place, record)
+    if record is not None and not Path(record.socket_directory).is_relative_to(place):
+        shutil.rmtree(record.socket_directory, ignore_errors=True)
+    shutil.rmtree(_short_socket_directory(place), ignore_errors=True)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _halt(place: Path, record: _Record | None) -> None:
+    """End every process of the server in a folder."""
     data = place / "data"
     if record is not None and _is_running(record):
         os.kill(record.pid, signal.SIGQUIT)
         _wait_until(lambda: not _is_running(record), 10)
     # A killed postmaster's backends end by themselves, soon; one that computes does not look up. They work in our
     # data folder, which is how they are known.
+    left: list[int] = []
     for _ in range(50):
         left = _processes_in(data)
         if not left:
@@ -242,10 +369,9 @@ def _remove(place: Path, record: _Record | None) -> None:
             except ProcessLookupError:
                 continue
         time.sleep(0.1)
-    if record is not None and not Path(record.socket_directory).is_relative_to(place):
-        shutil.rmtree(record.socket_directory, ignore_errors=True)
-    shutil.rmtree(_short_socket_directory(place), ignore_errors=True)
-    shutil.rmtree(place, ignore_errors=True)
+    if not left:
+        # A server that was killed leaves it, and the next restore into this folder would take it for a running one.
+        (data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _processes_in(data: Path) -> list[int]:

@@ -1,0 +1,24 @@
+"""pgBackRest: backups of a whole PostgreSQL cluster, and the archive of its write-ahead log.
+
+    configuration  the text of pgbackrest.conf, from plain facts
+    workplace      the folders and the file that one pgBackRest works with, on disk
+    commands       argv of every call, built by pure functions
+    tool           runs a call, and says what a failure means
+    failures       exit codes and messages as errors of Lifeboat: retry, refuse, or broken
+    info           what `pgbackrest info` says: backups, chains, WAL ranges, errors, sizes
+    cipher         the pass that a repository is encrypted with: random, wrapped by the KMS
+    cluster        what the server knows about itself; switching its archiving on
+    archiver       is archive_command failing, since when, and when will the disk be full
+    backup         full, differential, incremental to one repository
+    target         what people ask to restore: newest, a time, an LSN, a named point, a transaction
+    choose         which backup reaches a target, or a sentence why none does
+    restore        a cluster into a scratch folder, started behind a private socket
+    check          `pgbackrest check` and `verify`, each failure a sentence
+    segments       names and arithmetic of WAL segments and timelines
+    wal            what WAL is archived: holes, duplicates, empty ones, how far each backup reaches
+    wal_content    one archived segment opened: size, checksum, system, address
+
+pgBackRest does the copying, the compression and the encryption; Lifeboat schedules, checks, catalogs, restores, proves.
+It runs on the database's host as the server's operating-system user. Secrets are in its file (mode 0600) and nowhere
+else: not in argv, not in logs, not in errors.
+"""

@@ -1,0 +1,41 @@
+"""The folders and the file that one pgBackRest works with, on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from include.recovery.pgbackrest.configuration import Configuration, render
+
+
+def prepare(configuration: Configuration) -> Path:
+    """Make the folders (mode 0700) and write the file (mode 0600), at no moment readable by others.
+
+    Safe to run again: a file that is right already is left alone; another is replaced in one step, so that a server
+    that pushes WAL meanwhile reads the old one or the new one.
+
+    :return: the file's path.
+    """
+    folders = configuration.folders
+    for folder in (folders.root, folders.log, folders.lock, folders.spool):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    text = render(configuration).encode()
+    if not _is_there(folders.config, text):
+        _write_private(folders.config, text)
+    return folders.config
+
+
+def _is_there(path: Path, text: bytes) -> bool:
+    try:
+        return path.stat().st_mode & 0o777 == 0o600 and path.read_bytes() == text
+    except FileNotFoundError:
+        return False
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    new.rename(path)
