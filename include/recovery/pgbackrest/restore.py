@@ -71,6 +71,30 @@ class Recovered:
     timeline: int
 
 
+@dataclass(frozen=True)
+class Restored:
+    """A cluster that was restored, has recovered and takes connections.
+
+    :param copied: the copying of the files.
+    :param recovered: the replay of the log, with the running server.
+    :param skipped: newer backups that could not be used, each with its reason.
+    """
+
+    copied: RestoreReport
+    recovered: Recovered
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def server(self) -> ScratchServer:
+        """The running copy."""
+        return self.recovered.server
+
+    @property
+    def seconds(self) -> float:
+        """Until it took connections."""
+        return round(self.copied.seconds + self.recovered.seconds, 3)
+
+
 def configuration_of_copy(configuration: Configuration, directory: Path) -> Configuration:
     """The configuration for a copy in a scratch folder: the same repositories, another cluster, folders of its own."""
     return replace(
