@@ -1,6 +1,6 @@
 """From a policy to a stanza that can be worked with: cluster, repositories, folders, all of one source.
 
-    <root>/<stanza>/                   the server's own: archive_command names the file in here; backups and expiry share
+    <root>/<stanza>/                   the server's own: archive_command names the file here; backups and expiry share
                                        its lock
     <root>/<stanza>/reading/<store>/   for looking and restoring: one store alone, so that another's loss stops nothing
 
