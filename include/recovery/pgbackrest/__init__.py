@@ -18,6 +18,7 @@
     check          `pgbackrest check` and `verify`, each failure a sentence
     concern        is one backup there with all that it needs, and which problems are its
     expiry         removes a backup or WAL from a repository, as a plan says
+    end_to_end     does WAL reach every repository, and has the archive all that the window promises
     segments       names and arithmetic of WAL segments and timelines
     wal            what WAL is archived: holes, duplicates, empty ones, how far each backup reaches
     wal_content    one archived segment opened: size, checksum, system, address

@@ -17,6 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
+import psycopg
+
 from include.recovery.errors import BackupCorrupt, BackupNotFound, LifeboatError, Refused, SourceUnavailable
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.pgbackrest import commands, workplace
@@ -195,6 +197,18 @@ def recover(
                 "this copy"
             )
     return Recovered(server, round(monotonic() - began, 3), lsn, at, timeline)
+
+
+def unusable_databases(server: ScratchServer, names: Sequence[str]) -> tuple[str, ...]:
+    """Which databases of a restored cluster cannot be logged in to and read, each in a sentence."""
+    failures = []
+    for name in names:
+        try:
+            with server.server(name).connect() as connection:
+                connection.execute("SELECT pg_catalog.count(*) FROM pg_catalog.pg_class")
+        except (LifeboatError, psycopg.Error) as error:
+            failures.append(f"database {name} of the restored cluster cannot be used: {error}")
+    return tuple(failures)
 
 
 def meaning_of_recovery(said: str, target: Target) -> LifeboatError:

@@ -10,14 +10,23 @@ The root is ``LIFEBOAT_PGBACKREST``, or /var/lib/lifeboat/pgbackrest. It belongs
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.recovery.errors import InsufficientRights, LifeboatError, PolicyError, SourceError, StoreUnavailable
+from include.recovery.errors import (
+    InsufficientRights,
+    LifeboatError,
+    PolicyError,
+    Refused,
+    SourceError,
+    StoreUnavailable,
+)
 from include.recovery.pgbackrest import workplace
 from include.recovery.pgbackrest.cipher import cipher_pass
 from include.recovery.pgbackrest.cluster import Cluster, ask_cluster
+from include.recovery.pgbackrest.commands import BackupType
 from include.recovery.pgbackrest.configuration import (
     ClusterPlace,
     Configuration,
@@ -30,7 +39,7 @@ from include.recovery.pgbackrest.configuration import (
 )
 from include.recovery.pgbackrest.segments import SEGMENT_BYTES
 from include.recovery.pgbackrest.tool import PgBackRest
-from include.recovery.policy.models import PhysicalOptions, PostgresSource, ProtectedSystem
+from include.recovery.policy.models import PhysicalOptions, PostgresSource, ProtectedSystem, Tier
 
 if TYPE_CHECKING:
     from include.recovery.workspace import Workspace
@@ -38,6 +47,9 @@ if TYPE_CHECKING:
 DEFAULT_ROOT = Path("/var/lib/lifeboat/pgbackrest")
 REPOSITORY_PATH = "/pgbackrest"
 """Below a bucket; stanzas share it, each has folders of its own in it."""
+
+
+_TYPES: Mapping[str, BackupType] = {"full": "full", "differential": "diff", "incremental": "incr"}
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,20 @@ def repository_number(system: ProtectedSystem, source: PostgresSource, store: st
              f"in {', '.join(stores) or 'no store'}"]
         )
     return stores.index(store) + 1
+
+
+def type_of(system: ProtectedSystem, tier: Tier | None, store: str) -> BackupType:
+    """pgBackRest's type for a tier.
+
+    :raises Refused: when it is not one of the cluster's, or does not go to the store.
+    """
+    if tier is None or not tier.is_physical:
+        known = ", ".join(each.name for each in system.tiers if each.is_physical) or "none"
+        asked = "no tier was given" if tier is None else f"tier {tier.name!r} is {tier.method}, which pg_dump takes"
+        raise Refused(f"{system.system}: {asked}; pgBackRest takes the tiers of the cluster: {known}")
+    if store not in tier.stores:
+        raise Refused(f"{system.system}: tier {tier.name!r} goes to {', '.join(tier.stores)}, not to store {store!r}")
+    return _TYPES[tier.method]
 
 
 def open_stanza(

@@ -1,4 +1,4 @@
-"""Airflow pools by which load is bounded: one for each protected database and cluster, one for restores, one for copies.
+"""Airflow pools by which load is bounded: one for each protected database and cluster, for restores, for copies.
 
 ``python -m include.recovery.policy.pools`` prints them as the JSON that ``airflow pools import`` takes.
 """

@@ -17,24 +17,23 @@ from include.recovery.catalog.layout import source_prefix
 from include.recovery.catalog.lease import Lease, Owner
 from include.recovery.catalog.model import Backup, CompleteBackup, Facts, Manifest, PhysicalBackup, Proof, ProofLevel
 from include.recovery.catalog.removal import Removed
-from include.recovery.errors import BackupCorrupt, BackupNotFound, ManifestInvalid, Refused, SourceError
+from include.recovery.errors import BackupCorrupt, BackupNotFound, ManifestInvalid, Refused
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.pgbackrest import check as checking
-from include.recovery.pgbackrest import commands
-from include.recovery.pgbackrest.archiver import ask_archiver, judge_archiver
 from include.recovery.pgbackrest.backup import back_up, ensure_stanza, parent_id
 from include.recovery.pgbackrest.cipher import KIND
 from include.recovery.pgbackrest.cluster import Prepared, prepare_archive
 from include.recovery.pgbackrest.concern import missing_of, problems_of, reachable
 from include.recovery.pgbackrest.configuration import archive_command
+from include.recovery.pgbackrest.end_to_end import check_end_to_end
 from include.recovery.pgbackrest.expiry import remove_backup, remove_wal
-from include.recovery.pgbackrest.restore import Restored, recover, restore_cluster
+from include.recovery.pgbackrest.restore import Restored, recover, restore_cluster, unusable_databases
 from include.recovery.pgbackrest.stanza import (
     Stanza,
     open_reading,
     open_stanza,
-    physical_of_policy,
     require_archiving,
+    type_of,
 )
 from include.recovery.pgbackrest.take_in import Taker, rows_of, signed, take_in
 from include.recovery.pgbackrest.target import Target
@@ -44,10 +43,6 @@ from include.recovery.postgres.tools import major_of
 from include.recovery.retention.model import WalPlan
 from include.recovery.sources import RunInfo
 from include.recovery.workspace import PRIMARY, Workspace
-
-_TYPES: Mapping[str, commands.BackupType] = {"full": "full", "differential": "diff", "incremental": "incr"}
-_OPENED = 2
-"""Newest WAL segments whose content a check reads."""
 
 
 def _now() -> datetime:
@@ -111,7 +106,7 @@ def backup(
     :raises LeaseHeld: when another run works on the repository.
     :raises BackupCorrupt: when pages failed their checksum; the backup is in the catalog, with a failed proof.
     """
-    method = _method(system, tier, store)
+    method = type_of(system, tier, store)
     assert tier is not None
     started = now()
     stanza = open_stanza(workspace, system, source, create=True, needed=store)
@@ -211,27 +206,8 @@ def check(
     :raises BackupCorrupt: when WAL is missing, damaged or of another cluster.
     :raises SourceUnavailable, StoreUnavailable: when it cannot be told.
     """
-    physical = physical_of_policy(system, source)
     stanza = open_stanza(workspace, system, source, needed=store)
-    number, where = stanza.number(store), f"{system.system}/{source.name}"
-    stanza.tool.run(commands.check(stanza.tool.call), "the check of archiving", stop=stop)
-    troubles = list(checking.of_info(stanza.tool.info(repository=number)))
-    if source.wal is not None:
-        state = ask_archiver(workspace.cluster(source))
-        troubles += judge_archiver(state, allowance=source.wal.push_allowance, queue_max=physical.queue_max).problems
-    if troubles:
-        raise SourceError(f"{where}: {'; '.join(troubles)}")
-    window = source.wal.keep if source.wal else None
-    found = checking.check_archive(
-        stanza.tool, number, since=now() - window if window else now(), segment_bytes=stanza.segment_bytes,
-        open_newest=_OPENED,
-    )
-    if found.problems:
-        raise BackupCorrupt(f"{where}, store {store}: {'; '.join(found.problems)}")
-    return (
-        f"WAL reaches every repository; the archive in {store} has {len(found.archive.segments)} segments without a "
-        f"hole, {found.opened} of them opened"
-    )
+    return check_end_to_end(stanza, workspace.cluster(source), store, now=now(), stop=stop)
 
 
 def find(
@@ -294,6 +270,31 @@ def restore(
     return Restored(copied, recovered, choice.skipped)
 
 
+def prove_restored(
+    workspace: Workspace,
+    backup: CompleteBackup,
+    restored: Restored,
+    *,
+    store: str = PRIMARY,
+    run: RunInfo | None = None,
+    now: Callable[[], datetime] = _now,
+) -> Proof:
+    """Log in to every database of a restored cluster. Leaves the proof ``restored``, also a failed one.
+
+    :raises BackupCorrupt: when a database of the backup is not there or cannot be used.
+    """
+    manifest = backup.manifest
+    failures = unusable_databases(restored.server, _physical(manifest).databases)
+    told = f"recovered in {restored.seconds} s to LSN {restored.recovered.lsn}, every database takes connections"
+    proof = _record(workspace, manifest, store, Proof(
+        level=ProofLevel.RESTORED, ok=not failures, at=now(), by=_by(run), store=store, failures=failures,
+        detail=failures[0] if failures else told, seconds=restored.seconds,
+    ))  # fmt: skip
+    if failures:
+        raise BackupCorrupt("; ".join(failures))
+    return proof
+
+
 def expire(
     workspace: Workspace, backup: Backup, *, why: str, store: str = PRIMARY, run: RunInfo | None = None
 ) -> Removed:
@@ -352,20 +353,6 @@ def describe(source: PostgresSource) -> str:
         f"the whole cluster of PostgreSQL database {source.database}, by pgBackRest from the {physical.backup_from}, "
         f"{physical.compress.type} {physical.compress.level}"
     )
-
-
-def _method(system: ProtectedSystem, tier: Tier | None, store: str) -> commands.BackupType:
-    """pgBackRest's type for a tier.
-
-    :raises Refused: when it is not one of the cluster's, or does not go to the store.
-    """
-    if tier is None or not tier.is_physical:
-        known = ", ".join(each.name for each in system.tiers if each.is_physical) or "none"
-        asked = "no tier was given" if tier is None else f"tier {tier.name!r} is {tier.method}, which pg_dump takes"
-        raise Refused(f"{system.system}: {asked}; pgBackRest takes the tiers of the cluster: {known}")
-    if store not in tier.stores:
-        raise Refused(f"{system.system}: tier {tier.name!r} goes to {', '.join(tier.stores)}, not to store {store!r}")
-    return _TYPES[tier.method]
 
 
 def _refuse_damaged_pages(
