@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from include.recovery.catalog.catalog import Catalog
 from include.recovery.catalog.lease import Owner
-from include.recovery.catalog.model import Manifest
+from include.recovery.catalog.model import Manifest, PhysicalBackup
 from include.recovery.connections import connections_from_environment
 from include.recovery.evidence.signing import Signer
 from include.recovery.keys.envelope import Keyring
@@ -99,6 +99,33 @@ def make_backup(folder_workspace: Workspace, escrow_key: EscrowKey) -> Callable[
         for store in stores[1:]:
             _copy(folder_workspace, manifest, stores[0], store)
         return manifest
+
+    return make
+
+
+@pytest.fixture
+def make_cluster_backup(folder_workspace: Workspace, escrow_key: EscrowKey) -> Callable[..., Manifest]:
+    """Enter a backup of labdojo's cluster into the catalog of a store; no repository has it."""
+
+    def make(at: datetime, *, store: str = "primary", parent: str | None = None, tier: str | None = None) -> Manifest:
+        catalog = Catalog(folder_workspace.store(store), now=lambda: at)
+        full, label = f"{at:%Y%m%d}-000000F", f"{at:%Y%m%d-%H%M%S}F"
+        physical = PhysicalBackup(
+            stanza="labdojo-main-db", label=label if parent is None else f"{full}_{label[:-1]}I",
+            type="full" if parent is None else "incr", repository=1, reference=() if parent is None else (full,),
+            timeline=1, lsn_start="0/2000000", lsn_stop="0/2000100", wal_start="000000010000000000000002",
+            wal_stop="000000010000000000000002", system_identifier="7710618046853830516", databases=("labdojo",),
+            database_size=4000, repository_size=400,
+        )
+        with catalog.begin(
+            "labdojo", "main-db", "pgbackrest", tier=tier, owner=Owner.of_this_process(f"test-{at:%Y%m%dT%H%M%S}"),
+            keyring=Keyring([EscrowWrapper(escrow_key.public_pem)]),
+        ) as backup:
+            return backup.commit(
+                started_by="a test", started_at=at, snapshot_at=at, server_version="15.14",
+                tool_versions={"pgbackrest": "2.45"}, compression="zst-3", parts=(), fingerprint=None,
+                source_size=4000, parent=parent, physical=physical,
+            )
 
     return make
 

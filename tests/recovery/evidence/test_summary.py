@@ -36,6 +36,21 @@ def test_nothing_yet(folder_workspace, now):
     assert (found.rpo_met, found.rto_met, found.ready) == (False, None, False)
 
 
+def test_a_cluster_is_no_copy_before_its_full_was_read_back(folder_workspace, make_cluster_backup, prove, now):
+    full = make_cluster_backup(now - timedelta(hours=3))
+    make_cluster_backup(now - timedelta(minutes=5), parent=full.id)
+
+    def seen():
+        (source,) = summarise(folder_workspace, "labdojo", now).sources
+        return [(copy.store, copy.complete) for copy in source.copies]
+
+    assert seen() == [("primary", False)]
+    prove(full, now, ProofLevel.STORED)
+    assert seen() == [("primary", True)]
+    make_cluster_backup(now - timedelta(minutes=4), parent="20261101T000000Z-0000")
+    assert seen() == [("primary", False)]
+
+
 def test_age_proof_time_and_copies(folder_workspace, make_backup, prove, signer, drill, evidence, now):
     make_backup(now - timedelta(hours=8))
     newest = make_backup(now - timedelta(minutes=12), stores=("primary", "offsite"))
