@@ -161,6 +161,23 @@ def test_from_an_unprepared_server_to_a_proven_restore(protected: Protected) -> 
     assert reached.manifest.id == increment
 
 
+def test_the_other_store_alone_is_enough_when_server_and_primary_are_gone(protected: Protected) -> None:
+    here, folder = protected, protected.place / "s2"
+    backup = here.workspace.catalog("offsite").pick("labdojo", "main-db", "pgbackrest")
+    primary = here.place / "primary"
+    here.cluster.stop()
+    primary.rename(here.place / "lost")
+    try:
+        restored = pgbackrest.restore(here.workspace, backup, folder, store="offsite", run=run_of())
+        with restored.server.server().connect() as connection:
+            assert connection.execute("SELECT text FROM public.notes").fetchall() == [("after the full",)]
+    finally:
+        ScratchServer.remove(folder)
+        shutil.rmtree(primary, ignore_errors=True)
+        (here.place / "lost").rename(primary)
+        here.cluster.start()
+
+
 def test_what_a_dead_try_has_finished_is_taken_in_and_not_made_again(protected: Protected) -> None:
     here, run = protected, run_of("the-run")
     with pytest.MonkeyPatch.context() as patch:

@@ -60,6 +60,22 @@ def test_an_empty_list_says_so(lifeboat):
     assert "store offsite has no backups of labdojo" in result.stderr
 
 
+def test_a_backup_of_the_cluster_is_listed_and_shown_by_its_own_facts(lifeboat, make_backup, make_cluster_backup, now):
+    dump = make_backup(now - timedelta(hours=5))
+    full = make_cluster_backup(now - timedelta(hours=2), tier="weekly-full")
+    increment = make_cluster_backup(now - timedelta(hours=1), parent=full.id)
+    assert [word for word in lifeboat("list").stdout.split() if word == "cluster"] == ["cluster"] * 2
+    assert dump.name in lifeboat("show", "labdojo").stdout
+    shown = lifeboat("show", "labdojo", "newest", "--kind", "pgbackrest").stdout
+    assert increment.name in shown
+    assert "in repository 1 as" in shown
+    assert "stands on" in shown
+    assert full.name in lifeboat("show", "labdojo", full.id).stdout
+    refused = lifeboat("restore", "labdojo", full.id)
+    assert refused.exit_code != 0
+    assert "has no backup" in refused.stderr
+
+
 def test_show_tells_what_a_backup_holds(lifeboat, make_backup, prove, now):
     made = make_backup(now - timedelta(hours=5), left_out=({"what": "public.cache", "why": "rebuilt on start"},))
     prove(made, now)
