@@ -326,4 +326,6 @@ def _rank(name: str) -> int:
     """Servers with lower numbers are stopped first."""
     if name.startswith(("airflow-", "web-", "traffic", "heartbeats")):
         return 0
-    return {"osd": 2, "mon": 3}.get(name.rpartition("-")[2], 1)
+    if name.startswith("postgres-"):
+        return 1  # its last WAL segment goes to the stores, which it would wait for in vain
+    return {"osd": 3, "mon": 4}.get(name.rpartition("-")[2], 2)
