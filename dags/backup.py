@@ -1,15 +1,19 @@
 """
 ### Purpose
-Takes one kind of logical backup of a system: looks at each source, dumps it in parallel streams from one snapshot
-with a fingerprint of every row, encrypts it on the way to the primary store, reads it back there against its SHA-512,
-and announces it to replication.
+Takes the backups of one tier of a system.
+A *logical* tier: looks at each source, dumps it in parallel streams from one snapshot with a fingerprint of every row,
+encrypts it on the way to the primary store, and reads it back there against its SHA-512.
+A *full*, *differential* or *incremental* tier: has pgBackRest back up the whole cluster to the repository of each of
+the tier's stores, then checks there that all is present, that WAL arrives, and that the archive has no hole.
+Either announces what is new through the system's asset.
 
 ### Schedule
 The policy's cron line in the system's own time zone; one run at a time; missed times are not made up, since a backup
-of the past cannot be taken. Trigger it by hand before an upgrade, with a note and, if it must stay, a hold.
+of the past cannot be taken. Backups of one cluster wait for each other in its pool, so an hourly increment that meets
+the daily full comes after it. Trigger it by hand before an upgrade, with a note and, if it must stay, a hold.
 
 ### Inputs
-The policy of the system, the backup connection of each source, the primary store, the key service.
+The policy of the system, the backup connection of each source (or that of its cluster), the stores, the key service.
 
 ### What a failure means
 No new backup from this run: what was written so far is not listed as one, and the age of the newest recoverable point
@@ -27,7 +31,7 @@ from airflow.sdk import DAG
 from include.recovery.policy.durations import print_duration
 from include.recovery.policy.models import ProtectedSystem, Tier
 from recovery_airflow.dag_defaults import DEFAULT_ARGS, Tag, page, policies, schedule_of, tags, wanted
-from recovery_airflow.task_groups import announce_backups, back_up_sources
+from recovery_airflow.task_groups import announce_backups, back_up_clusters, back_up_sources
 from recovery_airflow.trigger_form import backup_form
 
 
@@ -40,6 +44,7 @@ def backup_dag(system: ProtectedSystem, tier: Tier) -> DAG:
             __doc__,
             [
                 ("System", f"{system.title}, priority {system.priority}"),
+                ("Method", tier.method),
                 ("Schedule", f"`{tier.cron}` in {system.time_zone}: {tier.note or 'as the policy says'}"),
                 ("Sources", ", ".join(tier.sources)),
                 ("Stores", ", ".join(tier.stores)),
@@ -54,12 +59,11 @@ def backup_dag(system: ProtectedSystem, tier: Tier) -> DAG:
         params=backup_form(),
         tags=tags(Tag.BACKUP, system.system),
     ) as dag:
-        backups = back_up_sources(system, tier)
-        announce_backups(system, backups)
+        announce_backups(system, (back_up_clusters if tier.is_physical else back_up_sources)(system, tier))
     return dag
 
 
 for _system in policies().systems.values():
-    for _tier in _system.logical_tiers:
+    for _tier in _system.tiers:
         if wanted(f"backup__{_system.system}__{_tier.name}"):
             globals()[f"backup__{_system.system}__{_tier.name}"] = backup_dag(_system, _tier)

@@ -44,7 +44,7 @@ from include.lab.systems import (
 )
 from include.lab.tls import Certificates, make_certificates, write_private
 from include.recovery.connections import connections_from_environment
-from include.recovery.pgbackrest.setup import HOME_VARIABLE, protect_cluster
+from include.recovery.pgbackrest.setup import protect_cluster
 from include.recovery.policy.files import load_folder
 from include.recovery.postgres.prepare import prepare
 from include.recovery.postgres.scratch import ScratchServer
@@ -54,6 +54,7 @@ from include.recovery.workspace import Workspace
 PROJECT = Path(__file__).parents[2]
 SCRATCH = "scratch"
 PGBACKREST = "pgbackrest"
+PGBACKREST_VARIABLE = "LIFEBOAT_PGBACKREST"
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Lab:
             secret=self.secret,
             environment={
                 "LIFEBOAT_SCRATCH": str(self.directory / SCRATCH),
-                HOME_VARIABLE: str(self.directory / PGBACKREST),
+                PGBACKREST_VARIABLE: str(self.directory / PGBACKREST),
             },
         )
 
@@ -196,13 +197,14 @@ class Lab:
 
         :return: what was done, for people.
         """
+        os.environ[PGBACKREST_VARIABLE] = str(self.directory / PGBACKREST)
         # A workspace of its own: systems are protected side by side.
         policies = load_folder(self.project / "include" / "policies")
         find = connections_from_environment({"LIFEBOAT_CONNECTIONS": str(self.connections)})
         workspace, cluster = Workspace(policies, find), self.cluster(system)
         policy = workspace.system(system.name)
         told = [
-            protect_cluster(workspace, policy, source, home=self.directory / PGBACKREST, restart=cluster.restart)
+            protect_cluster(workspace, policy, source, restart=cluster.restart)
             for source in policy.sources
             if source.physical is not None
         ]
@@ -302,7 +304,7 @@ class Lab:
         return stopped
 
     def _command(self) -> str:
-        names = ("HOME", "PYTHONPATH", "LIFEBOAT_CONNECTIONS", "LIFEBOAT_SCRATCH", HOME_VARIABLE)
+        names = ("HOME", "PYTHONPATH", "LIFEBOAT_CONNECTIONS", "LIFEBOAT_SCRATCH", PGBACKREST_VARIABLE)
         exports = "".join(f"export {name}={shlex.quote(self.airflow.variables()[name])}\n" for name in names)
         user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
         become = f"setpriv --reuid {user} --regid {group} --init-groups"

@@ -28,6 +28,7 @@ from include.recovery.errors import (
     PartDamaged,
     PartMissing,
     PreconditionFailed,
+    Refused,
     StoreUnavailable,
 )
 from include.recovery.parts.progress import NO_PROGRESS, Progress
@@ -62,6 +63,7 @@ def replicate(
     :raises BackupCorrupt: when the copy at hand is damaged, or the far end's stays damaged after another try; a failed
         proof is recorded.
     """
+    _refuse_partless(manifest)
     begun = time.monotonic()
     stop = stop or threading.Event()
     volumes = [(part, number, volume) for part in manifest.parts for number, volume in enumerate(part.volumes, 1)]
@@ -120,6 +122,7 @@ def await_replication(
     :raises StoreUnavailable: when something is still missing after the timeout, naming what.
     :raises BackupCorrupt: when what arrived is not what was written.
     """
+    _refuse_partless(manifest)
     begun = time.monotonic()
     data = _own_manifest(from_store, manifest)
     wanted = {volume.key: volume.size for part in manifest.parts for volume in part.volumes}
@@ -144,6 +147,18 @@ def await_replication(
         raise
     detail = f"{len(wanted)} objects replicated by the stores, volumes equal by SHA-512"
     return source.append_proof(manifest, _success(data, to_store.name, by, detail, now, begun))
+
+
+def _refuse_partless(manifest: Manifest) -> None:
+    """Nothing for a backup whose bytes are in its parts: with none there is nothing to copy, and no proof of it.
+
+    :raises Refused: for any other.
+    """
+    if not manifest.parts:
+        raise Refused(
+            f"backup {manifest.name} has no parts to copy; a backup of the cluster is taken into each store's own "
+            "repository: name the store in its tier"
+        )
 
 
 def _copy_volume(

@@ -53,7 +53,7 @@ class Workspace:
         :raises PolicyError: when the platform defines no such store.
         """
         if name not in self._stores:
-            self._stores[name] = self._open_store(name, self._definition(name))
+            self._stores[name] = self._open_store(name, self.definition(name))
         return self._stores[name]
 
     def deleter(self, name: str) -> ObjectStore:
@@ -61,7 +61,7 @@ class Workspace:
 
         :raises PolicyError: when the platform defines no such store.
         """
-        definition = self._definition(name)
+        definition = self.definition(name)
         if definition.kind == "folder" or definition.expiry_connection is None:
             return self.store(name)
         key = f"{name} (expiry)"
@@ -86,12 +86,29 @@ class Workspace:
         connection = source.connections.backup if role == "backup" else source.connections.restore
         return PostgresServer.from_connection(self.connections(connection), database=source.database)
 
+    def cluster(self, source: PostgresSource, *, standby: bool = False) -> PostgresServer:
+        """The server of a source's whole cluster, logged in as its superuser.
+
+        :param standby: the hot standby instead.
+        :raises PolicyError: when the policy names no such connection.
+        """
+        physical = source.physical
+        connection = physical and (physical.standby if standby else physical.connection)
+        if not connection:
+            what = "standby" if standby else "connection"
+            raise PolicyError([f"source {source.name!r} names no 'physical.{what}', so its cluster cannot be reached"])
+        return PostgresServer.from_connection(self.connections(connection))
+
     def signer(self) -> Signer:
         """The key that signs approvals and evidence."""
         connection = self.connections(self.policies.platform.approvals.signing_connection)
         return Signer.from_pem(connection.password)
 
-    def _definition(self, name: str) -> StoreDefinition:
+    def definition(self, name: str) -> StoreDefinition:
+        """What the platform says of a store.
+
+        :raises PolicyError: when it defines no such store.
+        """
         stores = self.policies.platform.stores
         if name not in stores:
             raise PolicyError([f"platform.yaml: store {name!r} is not defined; known are {', '.join(sorted(stores))}"])

@@ -10,7 +10,7 @@ import inspect
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -52,28 +52,32 @@ def load_dags(folder: Path = ROOT / "dags") -> list[DAG]:
 
 
 def catalogue(dags: Iterable[DAG]) -> str:
-    """The page: a table of all DAGs, then each kind with its documentation and the graph of its first DAG."""
+    """The page: a table of all DAGs, then each kind with its documentation and a graph of each shape that it has."""
     ordered = sorted(dags, key=lambda dag: (list(KINDS).index(kind_of(dag)), dag.dag_id))
     lines = [INTRODUCTION, "| DAG | when | what |", "|---|---|---|"]
     lines += [f"| [`{dag.dag_id}`](#{kind_of(dag)}) | {when(dag)} | {dag.dag_display_name} |" for dag in ordered]
     for kind, group in groupby(ordered, key=kind_of):
-        lines += ["", f'<a id="{kind}"></a>', "", f"## {KINDS[kind]}", "", *section(next(group))]
+        lines += ["", f'<a id="{kind}"></a>', "", f"## {KINDS[kind]}", "", *section(list(group))]
     return "\n".join(lines) + "\n"
 
 
-def section(dag: DAG) -> Iterator[str]:
-    """Documentation and graph of one DAG."""
-    text = inspect.cleandoc(dag.doc_md or "")
+def section(dags: Sequence[DAG]) -> Iterator[str]:
+    """Documentation of a kind, and the graph of the first DAG of each shape."""
+    text = inspect.cleandoc(dags[0].doc_md or "")
     yield text[text.index("### ") :] if "### " in text else text
-    yield ""
-    yield f"### Steps, as in `{dag.dag_id}`"
-    yield ""
-    yield "| task | does | after |"
-    yield "|---|---|---|"
-    tasks: list[Any] = list(dag.topological_sort())  # type: ignore[no-untyped-call]
-    for task in tasks:
-        after = ", ".join(f"`{name}`" for name in sorted(nearest(dag, task.task_id))) or "the start"
-        yield f"| `{task.task_id}` | {story(task)} | {after} |"
+    shapes: dict[frozenset[str], DAG] = {}
+    for dag in dags:
+        shapes.setdefault(frozenset(story(task) for task in dag.tasks), dag)
+    for dag in shapes.values():
+        yield ""
+        yield f"### Steps, as in `{dag.dag_id}`"
+        yield ""
+        yield "| task | does | after |"
+        yield "|---|---|---|"
+        tasks: list[Any] = list(dag.topological_sort())  # type: ignore[no-untyped-call]
+        for task in tasks:
+            after = ", ".join(f"`{name}`" for name in sorted(nearest(dag, task.task_id))) or "the start"
+            yield f"| `{task.task_id}` | {story(task)} | {after} |"
 
 
 def nearest(dag: DAG, task_id: str) -> set[str]:

@@ -9,13 +9,14 @@ from typing import Any
 from airflow.sdk import TaskGroup, chain
 
 from include.recovery.policy.models import Drill, ProtectedSystem, Tier
-from include.recovery.policy.pools import REPLICATION_POOL, RESTORE_POOL, pool_of
+from include.recovery.policy.pools import REPLICATION_POOL, RESTORE_POOL, cluster_pool_of, pool_of
 from include.recovery.restore_points import pointed_sources
 from include.recovery.retention.gather import stores_of
 from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of
 from recovery_airflow.operators.logical_backup import AnnounceBackupsOperator, PgDumpOperator, PrecheckOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBackupOperator
 from recovery_airflow.operators.offsite_copy import FindMissingCopiesOperator, S3ReplicateOperator
+from recovery_airflow.operators.physical_backup import PgBackRestBackupOperator, PgBackRestCheckOperator
 from recovery_airflow.operators.recovery_point import RecoveryPointOperator
 from recovery_airflow.operators.reports import DrillReportOperator
 from recovery_airflow.operators.retention import ExpireBackupsOperator, PlanRetentionOperator
@@ -70,8 +71,50 @@ def back_up_sources(system: ProtectedSystem, tier: Tier) -> list[PgDumpOperator]
     return dumps
 
 
-def announce_backups(system: ProtectedSystem, dumps: Sequence[PgDumpOperator]) -> None:
-    """Hand the new backups over to replication, once every one of them was read back; then the verdict."""
+def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[PgBackRestBackupOperator]:
+    """Look at each cluster, back it up to the repository of each store, and check what arrived there.
+
+    All tiers of a cluster share one slot, so an hourly increment that meets the daily full waits for it. A full backup
+    is read back with all of its repository; of what stands on one, it is looked whether all is there.
+
+    :returns: the tasks that back up, whose results name the new backups.
+    """
+    backups = []
+    with TaskGroup("precheck"):
+        prechecks = {
+            source: PrecheckOperator(task_id=f"inspect__{source}", system=system.system, source=source, tier=tier.name)
+            for source in tier.sources
+        }
+    with TaskGroup("back_up"):
+        for source in tier.sources:
+            for store in tier.stores:
+                backup = PgBackRestBackupOperator(
+                    task_id=f"{tier.method}__{source}__{store}",
+                    system=system.system,
+                    source=source,
+                    tier=tier.name,
+                    store=store,
+                    note="{{ params.note or '' }}",
+                    hold="{{ params.hold }}",
+                    pool=cluster_pool_of(system.system, source),
+                )
+                prechecks[source] >> backup
+                backups.append(backup)
+    with TaskGroup("verify"):
+        for backup in backups:
+            PgBackRestCheckOperator(
+                task_id=f"check__{backup.source}__{backup.store}",
+                system=system.system,
+                source=backup.source,
+                store=backup.store,
+                backup=backup.returns("backup"),
+                read_back=tier.method == "full",
+            )
+    return backups
+
+
+def announce_backups(system: ProtectedSystem, dumps: Sequence[PgDumpOperator | PgBackRestBackupOperator]) -> None:
+    """Hand the new backups over to replication, once every one of them was checked; then the verdict."""
     announce = AnnounceBackupsOperator(
         task_id="announce",
         system=system.system,

@@ -16,6 +16,7 @@ from recovery_airflow.dag_catalogue import PAGE, catalogue
 from recovery_airflow.dag_defaults import RETRY_POLICY, Tag
 from recovery_airflow.operators.logical_backup import PgDumpOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator
+from recovery_airflow.operators.physical_backup import PgBackRestBackupOperator, PgBackRestCheckOperator
 from recovery_airflow.operators.policy_approval import ANSWERS
 from recovery_airflow.operators.recovery_point import RecoveryPointOperator
 from recovery_airflow.operators.verdict import VerdictOperator
@@ -30,7 +31,7 @@ def test_each_policy_has_its_dags(dags: dict[str, DAG]) -> None:
     for system in POLICIES.systems.values():
         name = system.system
         expected |= {f"replicate__{name}", f"retention__{name}", f"disaster_recovery__{name}"}
-        expected |= {f"backup__{name}__{tier.name}" for tier in system.logical_tiers}
+        expected |= {f"backup__{name}__{tier.name}" for tier in system.tiers}
         expected |= {f"drill__{name}__{cadence}" for cadence in system.logical_drills}
         if any(source.physical and source.physical.restore_points for source in system.sources):
             expected.add(f"recovery_point__{name}")
@@ -39,16 +40,47 @@ def test_each_policy_has_its_dags(dags: dict[str, DAG]) -> None:
 
 
 def test_no_dump_is_taken_for_a_tier_of_the_cluster(dags: dict[str, DAG]) -> None:
-    """The graphs of these DAGs know pg_dump only; a physical tier or drill in them would prove the wrong thing."""
-    physical = set()
+    """A dump in the graph of a physical tier or drill would prove the wrong thing; and the other way round."""
+    physical, logical = set(), set()
     for system in POLICIES.systems.values():
-        physical |= {f"backup__{system.system}__{tier.name}" for tier in system.tiers if tier.is_physical}
+        for tier in system.tiers:
+            (physical if tier.is_physical else logical).add(f"backup__{system.system}__{tier.name}")
         physical |= {f"drill__{system.system}__{name}" for name, drill in system.drills.items() if drill.is_physical}
     assert {"backup__labdojo__weekly-full", "backup__aiaas__hourly", "drill__labdojo__monthly"} <= physical
     for kind in (PgDumpOperator, PgRestoreOperator):
         made = {dag_id for dag_id, dag in dags.items() if any(isinstance(task, kind) for task in dag.tasks)}
         assert made
         assert not physical & made
+    taken = PgBackRestBackupOperator
+    cluster = {dag_id for dag_id, dag in dags.items() if any(isinstance(task, taken) for task in dag.tasks)}
+    assert cluster
+    assert not cluster & logical
+
+
+def test_each_store_of_a_tier_gets_a_backup_of_the_cluster_and_a_check_of_it(dags: dict[str, DAG]) -> None:
+    for system in POLICIES.systems.values():
+        for tier in (tier for tier in system.tiers if tier.is_physical):
+            dag = dags[f"backup__{system.system}__{tier.name}"]
+            wanted = {(source, store) for source in tier.sources for store in tier.stores}
+            backups = [task for task in dag.tasks if isinstance(task, PgBackRestBackupOperator)]
+            checks = {(t.source, t.store): t for t in dag.tasks if isinstance(t, PgBackRestCheckOperator)}
+            assert {(task.source, task.store) for task in backups} == wanted == set(checks)
+            announce = dag.get_task("announce")
+            for task in backups:
+                check = checks[task.source, task.store]
+                assert task.task_id in check.upstream_task_ids
+                assert check.task_id in announce.upstream_task_ids
+                assert check.read_back is (tier.method == "full")
+            assert [asset.name for asset in announce.outlets] == [f"backups__{system.system}"]
+
+
+def test_backups_of_one_cluster_wait_for_each_other(dags: dict[str, DAG]) -> None:
+    """pgBackRest has one lock for each stanza: an hourly increment that meets the daily full must queue, not fail."""
+    slots = pools(POLICIES)
+    for dag in dags.values():
+        for task in (task for task in dag.tasks if isinstance(task, PgBackRestBackupOperator)):
+            assert task.pool == f"cluster__{task.system}__{task.source}"
+            assert slots[task.pool]["slots"] == task.pool_slots == 1
 
 
 def test_every_dag_says_what_it_is_for_and_what_to_do(dags: dict[str, DAG]) -> None:
@@ -73,7 +105,7 @@ def test_one_run_at_a_time_and_nothing_made_up(dags: dict[str, DAG]) -> None:
 
 def test_schedules_are_in_the_systems_own_time_zone(dags: dict[str, DAG]) -> None:
     for system in POLICIES.systems.values():
-        for tier in system.logical_tiers:
+        for tier in system.tiers:
             timetable = dags[f"backup__{system.system}__{tier.name}"].timetable
             assert timetable.expression == tier.cron
             assert str(timetable.timezone) == f"Timezone('{system.time_zone}')" or system.time_zone in str(
@@ -188,7 +220,7 @@ def test_every_pool_exists(dags: dict[str, DAG]) -> None:
 
 
 def test_ids_are_phases_and_verbs(dags: dict[str, DAG]) -> None:
-    shape = re.compile(r"^([a-z_0-9]+\.)?[a-z]+(_[a-z]+)*(__[a-z0-9-]+)?$")
+    shape = re.compile(r"^([a-z_0-9]+\.)?[a-z]+(_[a-z]+)*(__[a-z0-9-]+){0,2}$")
     assert [t.task_id for dag in dags.values() for t in dag.tasks if not shape.match(t.task_id)] == []
 
 

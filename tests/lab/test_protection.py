@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,9 @@ from rich.console import Console
 
 from include.lab import lab as lab_module
 from include.lab.demo import Demo
-from include.lab.lab import Lab, _rank
+from include.lab.lab import PGBACKREST_VARIABLE, Lab, _rank
 from include.lab.steps import Step, Timing
 from include.lab.systems import REGIONS, SYSTEMS, system
-from include.recovery.pgbackrest.setup import HOME_VARIABLE
 
 
 @pytest.fixture
@@ -49,13 +49,14 @@ def test_tasks_and_the_command_find_the_folder_that_the_lab_writes(
     lab, asked = Lab(tmp_path), []
 
     def protect_cluster(_workspace: Any, policy: Any, source: Any, **options: Any) -> Any:
-        asked.append((policy.system, source.name, options["home"], options["restart"].__self__))
+        asked.append((policy.system, source.name, os.environ[PGBACKREST_VARIABLE], options["restart"].__self__))
         return type("Done", (), {"in_words": "done"})
 
+    monkeypatch.setenv(PGBACKREST_VARIABLE, "/elsewhere")
     monkeypatch.setattr(lab_module, "protect_cluster", protect_cluster)
     assert lab.protect(system("labdojo")) == "done"
     assert lab.protect(system("ksrce-lab")) == "its policy has no physical protection"
     home = tmp_path / "pgbackrest"
-    assert asked == [("labdojo", "main-db", home, lab.cluster(system("labdojo")))]
-    assert lab.airflow.variables()[HOME_VARIABLE] == str(home)
-    assert f"export {HOME_VARIABLE}={home}" in lab._command()
+    assert asked == [("labdojo", "main-db", str(home), lab.cluster(system("labdojo")))]
+    assert lab.airflow.variables()[PGBACKREST_VARIABLE] == str(home)
+    assert f"export {PGBACKREST_VARIABLE}={home}" in lab._command()

@@ -99,13 +99,21 @@ class Desk:
         """The catalog of a store."""
         return self.workspace.catalog(store)
 
-    def pick(self, system: str, wish: str, store: str, source: str | None = None) -> CompleteBackup:
+    def pick(
+        self, system: str, wish: str, store: str, source: str | None = None, *, kind: str | None = None
+    ) -> CompleteBackup:
         """The backup that a wish names.
 
+        :param kind: only of this one. None: any when an id was given; else of the dumps, where there are some, since
+            the newest backup of the cluster is mostly an increment of the last hour.
         :raises BackupNotFound: when none fits, or when the system has several sources and none was named.
         """
         catalog = self.catalog(store)
-        return catalog.pick(system, source or self._only_source(catalog, system), None, wish)
+        source = source or self._only_source(catalog, system)
+        if kind is None and wish.strip().startswith("newest"):
+            kinds = {backup.manifest.kind for backup in catalog.backups(system, source)}
+            kind = "postgres" if "postgres" in kinds else None
+        return catalog.pick(system, source, kind, wish)
 
     def source(self, system: str, source: str | None = None) -> PostgresSource:
         """A source of the policy.

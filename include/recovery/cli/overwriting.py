@@ -74,10 +74,12 @@ def overwrite(desk: Desk, request: Request) -> None:
 
 
 def _plan(desk: Desk, request: Request, server: PostgresServer, run: str) -> RecoveryPlan:
-    now = desk.now()
-    backup = desk.pick(request.system, request.wish, request.store, request.source.name)
+    now, kind = desk.now(), request.source.kind
+    backup = desk.pick(request.system, request.wish, request.store, request.source.name, kind=kind)
     catalog = desk.catalog(request.store)
-    assessment = assess(catalog.backups(request.system), system=request.system, source=request.source.name, now=now)
+    assessment = assess(
+        catalog.backups(request.system, kind=kind), system=request.system, source=request.source.name, now=now
+    )
     facts = target_facts(server, tables=request.tables, now=now)
     choice = Choice.of(assessment, backup, facts, tables=request.tables, store=request.store)
     return draft_plan(

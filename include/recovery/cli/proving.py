@@ -13,7 +13,7 @@ import typer
 from include.recovery.catalog.model import CompleteBackup
 from include.recovery.cli.desk import Desk, desk_of
 from include.recovery.cli.output import bar, say
-from include.recovery.cli.reading import SourceName, StoreName, System, Wish
+from include.recovery.cli.reading import Kind, SourceName, StoreName, System, Wish
 from include.recovery.errors import NotIdentical
 from include.recovery.evidence.words import plural, size
 from include.recovery.fingerprint.compare import compare as compare_fingerprints
@@ -31,6 +31,7 @@ def verify(
     wish: Wish = "newest",
     source: SourceName = None,
     store: StoreName = "primary",
+    kind: Kind = None,
     restore: Annotated[
         bool,
         typer.Option("--restore", help="Also restore it on a scratch server and compare every row with its snapshot."),
@@ -40,10 +41,17 @@ def verify(
         typer.Option(help="Folder for the scratch server; it needs the size of the database.", file_okay=False),
     ] = None,
 ) -> None:
-    """Read every stored part of a backup and compare its SHA-512; with --restore, prove that it is the data."""
+    """Read every stored part of a backup and compare its SHA-512; with --restore, prove that it is the data.
+
+    Of a backup of the cluster (--kind pgbackrest) pgBackRest reads its whole repository back; with --restore the
+    cluster is recovered on a scratch server and opened.
+    """
     desk = desk_of(context)
-    backup = desk.pick(system, wish, store, source)
+    backup = desk.pick(system, wish, store, source, kind=kind)
     manifest = backup.manifest
+    if manifest.physical is not None:
+        _verify_cluster(desk, backup, store, scratch if restore else None, restore=restore)
+        return
     with bar(f"reading {manifest.id}", manifest.stored_size) as progress:
         verbs(manifest.kind).verify(
             desk.workspace, backup, store=store, run=run_info(desk, "verify"), progress=progress
@@ -53,6 +61,21 @@ def verify(
     if restore:
         with scratch_copy(desk, backup, store, scratch) as copy:
             compare_with(desk, backup, copy, store=store)
+
+
+def _verify_cluster(desk: Desk, backup: CompleteBackup, store: str, scratch: Path | None, *, restore: bool) -> None:
+    """A backup in a repository; with ``restore`` also on a scratch server, which is gone afterwards."""
+    kind, run = verbs(backup.manifest.kind), run_info(desk, "verify")
+    say(f"{backup.manifest.name}: {kind.verify(desk.workspace, backup, store=store, run=run).detail}", "green")
+    if restore:
+        with tempfile.TemporaryDirectory(prefix="lifeboat-verify-", dir=scratch) as directory:
+            place = Path(directory) / "server"
+            try:
+                restored = kind.restore(desk.workspace, backup, place, store=store, run=run)
+                proof = kind.prove_restored(desk.workspace, backup, restored, store=store, run=run)
+            finally:
+                ScratchServer.remove(place)
+        say(f"{backup.manifest.name}: {proof.detail}", "green")
 
 
 def compare(
@@ -71,7 +94,7 @@ def compare(
 ) -> None:
     """Compare every row of a database with a backup, and say what differs by table and by how many rows."""
     desk = desk_of(context)
-    backup = desk.pick(system, wish, store, source)
+    backup = desk.pick(system, wish, store, source, kind="postgres")
     server = desk.target(system, backup.manifest.source, on)
     copy = server.with_database(database or backup.manifest.database or server.database)
     if database is None:

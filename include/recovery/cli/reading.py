@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from include.recovery.catalog.index import Going
-from include.recovery.catalog.model import Backup, CompleteBackup
+from include.recovery.catalog.model import Backup, CompleteBackup, Manifest
 from include.recovery.catalog.removal import until_words
 from include.recovery.cli.desk import Desk, desk_of
 from include.recovery.cli.output import good_or_bad, level_text, out, put_facts, put_json, put_table, say
@@ -29,6 +29,10 @@ Wish = Annotated[
 ]
 SourceName = Annotated[str | None, typer.Option("--source", help="Name of the source, when the system has several.")]
 StoreName = Annotated[str, typer.Option("--store", help="Which store to read: primary, offsite ...")]
+Kind = Annotated[
+    str | None,
+    typer.Option("--kind", help="postgres (a dump) or pgbackrest (the cluster); default: the dumps, where there are."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -62,7 +66,7 @@ def list_backups(
                 duration(now - b.manifest.snapshot_at),
                 b.manifest.tier or "by hand",
                 level_text(b.level, damaged=b.damaged),
-                str(b.manifest.tables),
+                "cluster" if b.manifest.physical else str(b.manifest.tables),
                 size(b.manifest.stored_size),
                 _remarks(b, going.get(b.manifest.prefix)),
             )
@@ -82,11 +86,12 @@ def show(
     wish: Wish = "newest",
     source: SourceName = None,
     store: StoreName = "primary",
+    kind: Kind = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one backup: what it holds, what was left out, and everything that was proven about it."""
     desk = desk_of(context)
-    backup = desk.pick(system, wish, store, source)
+    backup = desk.pick(system, wish, store, source, kind=kind)
     if as_json:
         put_json(_backup_json(backup))
         return
@@ -102,10 +107,9 @@ def show(
         "snapshot": f"{moment(manifest.snapshot_at, zone)}, {duration(desk.now() - manifest.snapshot_at)} ago",
         "taken": f"in {duration(manifest.finished_at - manifest.started_at)} by {manifest.started_by}",
         "tier": manifest.tier or "by hand",
-        "database": f"{manifest.database or 'none'}, {size(manifest.source_size)}, "
+        "database": f"{_databases(manifest)}, {size(manifest.source_size)}, "
         f"PostgreSQL {manifest.server_version}",
-        "stored": f"{size(manifest.stored_size)} in {plural(len(manifest.parts), 'part')}, {manifest.compression}, "
-        f"{manifest.encryption.algorithm}",
+        "stored": _stored(manifest),
         "tools": versions,
         "fingerprint": "none"
         if fingerprint is None
@@ -117,6 +121,40 @@ def show(
     for left in manifest.left_out:
         say(f"left out: {left.what}: {left.why}", "yellow")
     out().print()
+    if manifest.parts:
+        _put_parts(manifest)
+    put_table(
+        ("proof", "when", "store", "by", "what"),
+        [
+            (
+                good_or_bad(proof.level.value + ("" if proof.ok else " FAILED"), proof.ok),
+                moment(proof.at, zone),
+                proof.store,
+                proof.by,
+                proof.detail,
+            )
+            for proof in backup.proofs
+        ],
+    )
+
+
+def _databases(manifest: Manifest) -> str:
+    return ", ".join(manifest.physical.databases) if manifest.physical else manifest.database or "none"
+
+
+def _stored(manifest: Manifest) -> str:
+    held, physical = size(manifest.stored_size), manifest.physical
+    if physical is None:
+        parts = plural(len(manifest.parts), "part")
+        return f"{held} in {parts}, {manifest.compression}, {manifest.encryption.algorithm}"
+    on = f", stands on {', '.join(physical.reference)}" if physical.reference else ""
+    return (
+        f"{held} in repository {physical.repository} as {physical.label} ({physical.type}{on}), "
+        f"{manifest.compression}; WAL {physical.wal_start} to {physical.wal_stop} makes it consistent"
+    )
+
+
+def _put_parts(manifest: Manifest) -> None:
     put_table(
         ("part", "holds", "tables", "content", "stored"),
         [
@@ -131,19 +169,6 @@ def show(
         ],
     )
     out().print()
-    put_table(
-        ("proof", "when", "store", "by", "what"),
-        [
-            (
-                good_or_bad(proof.level.value + ("" if proof.ok else " FAILED"), proof.ok),
-                moment(proof.at, zone),
-                proof.store,
-                proof.by,
-                proof.detail,
-            )
-            for proof in backup.proofs
-        ],
-    )
 
 
 def status(

@@ -71,7 +71,7 @@ def restore(
         return
     if approve or run or requester:
         raise typer.BadParameter("--approve, --run and --as belong to --over-live")
-    backup = desk.pick(system, wish, store, source)
+    backup = desk.pick(system, wish, store, source, kind="postgres")
     aside = _Aside(desk, backup, store, desk.target(system, backup.manifest.source, on))
     if names:
         aside.tables(names, into)

@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
-from include.recovery.cli.desk import desk_of
+from include.recovery.cli.desk import Desk, desk_of
 from include.recovery.cli.output import bar, put_json, say
 from include.recovery.cli.proving import run_info
 from include.recovery.cli.reading import AsJson, SourceName, StoreName, System
 from include.recovery.evidence.words import duration, plural, size
 from include.recovery.policy.durations import parse_duration
+from include.recovery.policy.models import PostgresSource, ProtectedSystem, Tier
 from include.recovery.postgres.swap import release
-from include.recovery.sources import verbs
+from include.recovery.sources import kind_of, verbs
 
 
 def backup(
@@ -26,10 +27,13 @@ def backup(
     hold: Annotated[bool, typer.Option("--hold", help="Keep it until somebody lifts the hold.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Back a system's database up now, such as before an upgrade."""
+    """Back a system's database up now, such as before an upgrade; a tier of the cluster into each of its stores."""
     desk = desk_of(context)
     policy = desk.workspace.system(system)
     chosen = desk.source(system, source)
+    if tier is not None and policy.tier(tier).is_physical:
+        _back_up_cluster(desk, policy, chosen, policy.tier(tier), note=note, hold=hold, as_json=as_json)
+        return
     with bar(f"backing up {chosen.database}", None, by_content=True) as progress:
         manifest = verbs(chosen.kind).backup(
             desk.workspace, policy, chosen, policy.tier(tier) if tier else None, run=run_info(desk, "backup"),
@@ -41,6 +45,27 @@ def backup(
     say(f"{manifest.name}: {holds}, {duration(manifest.finished_at - manifest.started_at)}", "green")
     for left in manifest.left_out:
         say(f"left out: {left.what}: {left.why}", "yellow")
+
+
+def _back_up_cluster(
+    desk: Desk, policy: ProtectedSystem, source: PostgresSource, tier: Tier, *, note: str | None, hold: bool,
+    as_json: bool,
+) -> None:
+    made = []
+    for store in tier.stores:
+        with bar(f"backing up the cluster of {source.name} to {store}", None, by_content=True) as progress:
+            manifest = verbs(kind_of(source, tier)).backup(
+                desk.workspace, policy, source, tier, run=run_info(desk, "backup"), note=note, hold=hold, store=store,
+                progress=progress,
+            )  # fmt: skip
+        made.append(manifest.summary().model_dump(mode="json"))
+        holds = f"{size(manifest.source_size)} in {size(manifest.stored_size)}"
+        took = duration(manifest.finished_at - manifest.started_at)
+        say(f"{manifest.name} in store {store}: {holds}, {took}", "green")
+        if manifest.note:
+            say(manifest.note, "yellow")
+    if as_json:
+        put_json(made)
 
 
 def sweep(

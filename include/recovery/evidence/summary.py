@@ -217,6 +217,9 @@ def _source(
     facts = newest.manifest
     copies = []
     for store, backups in own.items():
+        if facts.physical is not None:
+            copies += _copy_of_cluster(store, backups)
+            continue
         row = next((b for b in backups if (b.manifest.kind, b.manifest.id) == (facts.kind, facts.id)), None)
         if row is not None:
             copies.append(_copy(catalogs[store], row, problems))
@@ -252,6 +255,24 @@ def _copy(catalog: Catalog, row: Backup, problems: list[str]) -> Copy:
         short = listed([key.removeprefix(manifest.prefix) for key in missing], most=3)
         problems.append(f"store {store.name}: backup {name} lacks {short}")
     return Copy(store=store.name, level=row.level, complete=not missing and not row.damaged)
+
+
+def _copy_of_cluster(store: str, backups: Sequence[Backup]) -> list[Copy]:
+    """The newest undamaged backup of the cluster in a store's repository, for each store has backups of its own.
+
+    It has no parts that could be counted. So it is complete when all that it stands on is listed and undamaged, and the
+    full backup at its beginning was read back or restored here.
+    """
+    sound = {b.manifest.id: b for b in backups if b.manifest.physical is not None and not b.damaged}
+    newest = max(sound.values(), key=lambda b: (b.manifest.snapshot_at, b.manifest.id), default=None)
+    if newest is None:
+        return []
+    root: Backup | None = newest
+    for _ in sound:
+        if root is not None and root.manifest.parent is not None:
+            root = sound.get(root.manifest.parent)
+    read = root is not None and any(proof.ok and proof.store == store for proof in root.proofs)
+    return [Copy(store=store, level=newest.level, complete=read)]
 
 
 def _history(catalogs: Iterable[Catalog], system: str, problems: list[str]) -> Sequence[AnyReport]:

@@ -2,6 +2,8 @@
 
     configuration  the text of pgbackrest.conf, from plain facts
     workplace      the folders and the file that one pgBackRest works with, on disk
+    stanza         from a policy to a stanza: cluster, repositories, passes, folders
+    take_in        backups that a repository has and the catalog does not: a run died between the two
     commands       argv of every call, built by pure functions
     tool           runs a call, and says what a failure means
     failures       exit codes and messages as errors of Lifeboat: retry, refuse, or broken
@@ -15,6 +17,9 @@
     choose         which backup reaches a target, or a sentence why none does
     restore        a cluster into a scratch folder, started behind a private socket
     check          `pgbackrest check` and `verify`, each failure a sentence
+    concern        is one backup there with all that it needs, and which problems are its
+    expiry         removes a backup or WAL from a repository, as a plan says
+    end_to_end     does WAL reach every repository, and has the archive all that the window promises
     segments       names and arithmetic of WAL segments and timelines
     wal            what WAL is archived: holes, duplicates, empty ones, how far each backup reaches
     wal_content    one archived segment opened: size, checksum, system, address

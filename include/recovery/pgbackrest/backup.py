@@ -58,19 +58,24 @@ class TakenBackup:
         }
 
 
-def ensure_stanza(tool: PgBackRest, *, stop: threading.Event | None = None) -> bool:
+def ensure_stanza(
+    tool: PgBackRest, *, repository: int | None = None, stop: threading.Event | None = None
+) -> bool:
     """Make the stanza in every repository that lacks it.
 
+    :param repository: the one that has to answer; where it has its stanza, trouble with another stops nothing. None:
+        every one has to.
     :return: whether any was made.
     :raises SourceError: when a repository's stanza belongs to another cluster.
     :raises StoreUnavailable, StoreError, WrongKey: when a repository cannot be looked into.
     """
     found = tool.info()
+    there = repository is not None and not found.repository(repository).lacks_stanza
     for status in found.repositories:
-        if status.unreadable:
+        if status.unreadable and (not there or status.number == repository):
             raise meaning_of_status(status.message, tool.stanza, status.number)
     missing = [status.number for status in found.repositories if status.lacks_stanza]
-    if not missing:
+    if not missing or any(status.unreadable for status in found.repositories):
         return False
     tool.run(commands.stanza_create(tool.call), f"making the stanza in repository {_listed(missing)}", stop=stop)
     return True
@@ -97,7 +102,7 @@ def back_up(
     :raises LeaseHeld: when another pgBackRest works on the stanza.
     :raises SourceError, SourceUnavailable, StoreUnavailable, StoreError: see ``failures``.
     """
-    ensure_stanza(tool, stop=stop)
+    ensure_stanza(tool, repository=repository, stop=stop)
     label: list[str] = []
     notes: list[str] = []
     report = reporter(progress)

@@ -17,6 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
+import psycopg
+
 from include.recovery.errors import BackupCorrupt, BackupNotFound, LifeboatError, Refused, SourceUnavailable
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.pgbackrest import commands, workplace
@@ -69,6 +71,30 @@ class Recovered:
     lsn: str | None
     at: datetime | None
     timeline: int
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A cluster that was restored, has recovered and takes connections.
+
+    :param copied: the copying of the files.
+    :param recovered: the replay of the log, with the running server.
+    :param skipped: newer backups that could not be used, each with its reason.
+    """
+
+    copied: RestoreReport
+    recovered: Recovered
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def server(self) -> ScratchServer:
+        """The running copy."""
+        return self.recovered.server
+
+    @property
+    def seconds(self) -> float:
+        """Until it took connections."""
+        return round(self.copied.seconds + self.recovered.seconds, 3)
 
 
 def configuration_of_copy(configuration: Configuration, directory: Path) -> Configuration:
@@ -171,6 +197,18 @@ def recover(
                 "this copy"
             )
     return Recovered(server, round(monotonic() - began, 3), lsn, at, timeline)
+
+
+def unusable_databases(server: ScratchServer, names: Sequence[str]) -> tuple[str, ...]:
+    """Which databases of a restored cluster cannot be logged in to and read, each in a sentence."""
+    failures = []
+    for name in names:
+        try:
+            with server.server(name).connect() as connection:
+                connection.execute("SELECT pg_catalog.count(*) FROM pg_catalog.pg_class")
+        except (LifeboatError, psycopg.Error) as error:
+            failures.append(f"database {name} of the restored cluster cannot be used: {error}")
+    return tuple(failures)
 
 
 def meaning_of_recovery(said: str, target: Target) -> LifeboatError:

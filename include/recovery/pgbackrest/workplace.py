@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from include.recovery.pgbackrest.configuration import Configuration, render
+from include.recovery.pgbackrest.configuration import Configuration, Folders, render
 
 
 def prepare(configuration: Configuration) -> Path:
@@ -23,6 +23,15 @@ def prepare(configuration: Configuration) -> Path:
     if not _is_there(folders.config, text):
         _write_private(folders.config, text)
     return folders.config
+
+
+def written(folders: Folders, option: str) -> str | None:
+    """What the file that was written last says of an option; None when it says nothing, or there is no file."""
+    try:
+        lines = folders.config.read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    return next((line.partition("=")[2] for line in lines if line.startswith(f"{option}=")), None)
 
 
 def _is_there(path: Path, text: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Airflow pools by which load is bounded: one for each protected database, one for restores, one for replication.
+"""Airflow pools by which load is bounded: one for each protected database and cluster, for restores, for copies.
 
 ``python -m include.recovery.policy.pools`` prints them as the JSON that ``airflow pools import`` takes.
 """
@@ -28,6 +28,11 @@ def pool_of(system: str, source: str) -> str:
     return f"database__{system}__{source}"
 
 
+def cluster_pool_of(system: str, source: str) -> str:
+    """The pool with the one slot of a cluster's pgBackRest: a backup that meets another waits for its end."""
+    return f"cluster__{system}__{source}"
+
+
 def pools(policies: PolicySet) -> dict[str, Pool]:
     """Every pool that the DAGs of these policies name."""
     wanted = {
@@ -38,6 +43,9 @@ def pools(policies: PolicySet) -> dict[str, Pool]:
         for source in system.sources:
             description = f"Tasks that read from {source.name} of {system.title}"
             wanted[pool_of(system.system, source.name)] = _pool(1, description)
+            if source.physical is not None:
+                description = f"pgBackRest backups of the cluster of {source.name} of {system.title}, one after another"
+                wanted[cluster_pool_of(system.system, source.name)] = _pool(1, description)
     return wanted
 
 

@@ -1,9 +1,10 @@
 """What can be protected: one module for each kind of source, all with the same verbs.
 
     postgres     a database, by pg_dump
+    pgbackrest   the whole cluster that such a source is in, by pgBackRest
 
-Found by the policy's ``kind``: ``verbs("postgres").backup(...)``. Operators and the command line call these and nothing
-below them.
+Found by the policy's ``kind``, or for a tier by its method: ``verbs(kind_of(source, tier)).backup(...)``. Operators and
+the command line call these and nothing below them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from types import ModuleType
 
 from include.recovery.catalog.model import Record
 from include.recovery.errors import PolicyError
+from include.recovery.policy.models import PostgresSource, Tier
 
-KINDS = ("postgres",)
+KINDS = ("postgres", "pgbackrest")
+PHYSICAL = "pgbackrest"
 
 
 class RunInfo(Record):
@@ -38,3 +41,8 @@ def verbs(kind: str) -> ModuleType:
     if kind not in KINDS:
         raise PolicyError([f"a source of kind {kind!r} is unknown; known kinds are {', '.join(KINDS)}"])
     return import_module(f"include.recovery.sources.{kind}")
+
+
+def kind_of(source: PostgresSource, tier: Tier | None = None) -> str:
+    """The kind of the backups that a tier takes of a source; without a tier, that of the source itself."""
+    return PHYSICAL if tier is not None and tier.is_physical else source.kind

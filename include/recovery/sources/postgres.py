@@ -172,8 +172,11 @@ def verify(
     """Read every stored part back and compare its SHA-512 with the manifest. Needs no key; leaves a proof.
 
     :raises BackupCorrupt: naming the first damaged or missing part, after the failed proof was recorded.
+    :raises ManifestInvalid: when it names no part at all: there would be nothing to read, and that proves nothing.
     """
     manifest, began = backup.manifest, monotonic()
+    if not manifest.parts:
+        raise ManifestInvalid(f"backup {manifest.name} names no parts, so nothing can be read back; take a new one")
     by = _by(run)
     try:
         with in_use(workspace.store(store), manifest, by):

@@ -3,6 +3,7 @@
 step                 the base: one step of a graph, what it is told and what it leaves behind
 logical_backup       PrecheckOperator, PgDumpOperator, AnnounceBackupsOperator
 logical_restore      PickBackupOperator, PgRestoreOperator
+physical_backup      PgBackRestBackupOperator, PgBackRestCheckOperator, PgBackRestRestoreOperator
 verification         StoredPartsCheckOperator, ChecksumCompareOperator, ValidationQueriesOperator
 offsite_copy         FindMissingCopiesOperator, S3ReplicateOperator
 retention            PlanRetentionOperator, ExpireBackupsOperator

@@ -1,4 +1,4 @@
-"""Taking a logical backup: look first, dump, hand over."""
+"""Taking a backup: look first, dump, hand over."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.recovery.evidence.words import moment, size
 from include.recovery.policy.last_valid import remember_policies
-from include.recovery.sources import verbs
+from include.recovery.sources import kind_of, verbs
 from recovery_airflow.dag_defaults import backups_of
 from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress, truth
 
@@ -19,21 +19,26 @@ if TYPE_CHECKING:
 class PrecheckOperator(StepOperator):
     """Looks whether a source can be backed up completely: reachable, rights on every table, no row hidden.
 
+    Of a tier of the whole cluster it asks instead whether the server is this host's and archives its WAL.
+
     :param source: name of the source in the policy.
+    :param tier: name of the tier that is about to be taken; None means a logical one.
     """
 
-    template_fields: Sequence[str] = ("system", "source")
+    template_fields: Sequence[str] = ("system", "source", "tier")
     required = ("system", "source")
 
-    def __init__(self, *, source: str, **kwargs: Any) -> None:
+    def __init__(self, *, source: str, tier: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.source = source
+        self.tier = tier
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         workspace = self.workspace
         system = workspace.system(self.system)
         source = system.source(self.source)
-        found = verbs(source.kind).precheck(workspace, system, source)
+        kind = kind_of(source, None if self.tier is None else system.tier(self.tier))
+        found = verbs(kind).precheck(workspace, system, source)
         return {"sentence": f"{self.source} can be backed up: {found}"}
 
 
@@ -87,7 +92,7 @@ class PgDumpOperator(StepOperator):
 class AnnounceBackupsOperator(StepOperator):
     """Tells replication which backups are new, through the system's asset, and keeps the valid policy beside them.
 
-    :param backups: what the tasks of ``PgDumpOperator`` returned.
+    :param backups: what the tasks that back up returned.
     """
 
     template_fields: Sequence[str] = ("system", "backups")

@@ -112,7 +112,7 @@ class PlanRecoveryOperator(StepOperator):
         source = system.source(name)
         catalog = self.workspace.catalog()
         assessment = assess(
-            catalog.backups(system=self.system, source=name),
+            catalog.backups(system=self.system, source=name, kind=source.kind),
             system=self.system,
             source=name,
             now=now(),

@@ -46,7 +46,7 @@ class Protected:
 
     def protect(self, *, by_hand: bool = False) -> Any:
         restart = None if by_hand else self.restart
-        return protect_cluster(self.workspace, self.policy, self.source, home=self.home, restart=restart)
+        return protect_cluster(self.workspace, self.policy, self.source, restart=restart)
 
     def setting(self, name: str) -> str:
         with self.cluster.connect() as connection:
@@ -77,6 +77,7 @@ def protected(
         folder_workspace.connections = lambda asked: replace(
             found, id=asked, host=str(place), port=cluster.port, login=logins.get(asked, asked), password=""
         )
+        monkeypatch.setenv("LIFEBOAT_PGBACKREST", str(tmp_path / "br"))
         monkeypatch.setattr(Workspace, "keyring", lambda _self: keyring)
         yield Protected(folder_workspace, cluster, tmp_path / "br")
 

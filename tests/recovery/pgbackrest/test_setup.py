@@ -12,12 +12,13 @@ import pytest
 from include.recovery.errors import KeyUnavailable, PolicyError, SourceError
 from include.recovery.keys.envelope import Keyring
 from include.recovery.keys.escrow import EscrowWrapper
-from include.recovery.pgbackrest import setup
+from include.recovery.pgbackrest import setup, stanza
 from include.recovery.pgbackrest.cipher import cipher_prefix
 from include.recovery.pgbackrest.cluster import Cluster, Prepared
 from include.recovery.pgbackrest.configuration import S3Repository, render
 from include.recovery.pgbackrest.info import ArchiveRange
-from include.recovery.pgbackrest.setup import configuration_of, options_of, pgbackrest_home, protect_cluster
+from include.recovery.pgbackrest.setup import protect_cluster
+from include.recovery.pgbackrest.stanza import open_stanza, options_of
 from include.recovery.policy.physical_models import Compression
 
 SEGMENT = "0000000100000000000000A7"
@@ -87,7 +88,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     data.mkdir()
     (data / "PG_VERSION").write_text("15")
     host = Host(cluster(data))
-    monkeypatch.setattr(setup, "ask_cluster", lambda _server: host.found)
+    monkeypatch.setenv("LIFEBOAT_PGBACKREST", str(tmp_path / "br"))
+    for module in (setup, stanza):
+        monkeypatch.setattr(module, "ask_cluster", lambda _server: host.found)
     monkeypatch.setattr(setup, "ensure_stanza", host.ensure_stanza)
     monkeypatch.setattr(setup, "prepare_archive", host.prepare_archive)
     monkeypatch.setattr(setup.PgBackRest, "run", lambda _self, *words, **more: host.run(*words, **more))
@@ -98,7 +101,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 def test_the_stanza_is_there_before_anything_is_archived_and_wal_is_seen_to_arrive(
     workspace: Any, policy: Any, host: Host, tmp_path: Path
 ) -> None:
-    done = protect_cluster(workspace, policy, policy.sources[0], home=tmp_path / "br", restart=host.restart)
+    done = protect_cluster(workspace, policy, policy.sources[0], restart=host.restart)
     assert host.calls == ["stanza", "archive", "restart", "archive", "check"]
     assert not done.needs_restart
     assert done.arrived == {"primary": SEGMENT, "offsite": SEGMENT}
@@ -111,10 +114,10 @@ def test_the_stanza_is_there_before_anything_is_archived_and_wal_is_seen_to_arri
 def test_a_second_time_restarts_nothing_and_writes_nothing(
     workspace: Any, policy: Any, host: Host, tmp_path: Path
 ) -> None:
-    protect_cluster(workspace, policy, policy.sources[0], home=tmp_path / "br", restart=host.restart)
+    protect_cluster(workspace, policy, policy.sources[0], restart=host.restart)
     file = tmp_path / "br" / "labdojo-main-db" / "pgbackrest.conf"
     before, host.calls = (file.stat().st_mtime_ns, file.read_bytes()), []
-    protect_cluster(workspace, policy, policy.sources[0], home=tmp_path / "br", restart=host.restart)
+    protect_cluster(workspace, policy, policy.sources[0], restart=host.restart)
     assert host.calls == ["stanza", "archive", "check"]
     assert (file.stat().st_mtime_ns, file.read_bytes()) == before
     for store in ("primary", "offsite"):
@@ -124,7 +127,7 @@ def test_a_second_time_restarts_nothing_and_writes_nothing(
 def test_without_a_restart_nothing_is_checked_and_it_is_said(
     workspace: Any, policy: Any, host: Host, tmp_path: Path
 ) -> None:
-    done = protect_cluster(workspace, policy, policy.sources[0], home=tmp_path / "br")
+    done = protect_cluster(workspace, policy, policy.sources[0])
     assert host.calls == ["stanza", "archive"]
     assert done.needs_restart
     assert done.in_words.endswith("restart the server for archive_mode, until then nothing is archived")
@@ -133,7 +136,7 @@ def test_without_a_restart_nothing_is_checked_and_it_is_said(
 def test_a_repository_that_stays_empty_is_an_error(workspace: Any, policy: Any, host: Host, tmp_path: Path) -> None:
     host.last = None
     with pytest.raises(SourceError, match="the repository in primary holds no WAL"):
-        protect_cluster(workspace, policy, policy.sources[0], home=tmp_path / "br", restart=host.restart)
+        protect_cluster(workspace, policy, policy.sources[0], restart=host.restart)
 
 
 def test_another_host_or_a_standby_is_refused_before_anything_is_written(
@@ -146,7 +149,7 @@ def test_another_host_or_a_standby_is_refused_before_anything_is_written(
     ):
         host.found = found
         with pytest.raises(SourceError, match=why):
-            protect_cluster(workspace, policy, policy.sources[0], home=tmp_path / "br")
+            protect_cluster(workspace, policy, policy.sources[0])
     assert host.calls == []
     assert not (tmp_path / "br").exists()
     assert not list(workspace.store("primary").list(cipher_prefix("labdojo", "main-db")))
@@ -157,7 +160,7 @@ def test_no_new_pass_for_a_repository_that_holds_something(
 ) -> None:
     workspace.store("offsite").put("pgbackrest/archive/labdojo-main-db/archive.info", b"sealed")
     with pytest.raises(KeyUnavailable, match=r"holds pgbackrest/archive/labdojo-main-db/archive\.info; copy"):
-        protect_cluster(workspace, policy, policy.sources[0], home=tmp_path / "br")
+        protect_cluster(workspace, policy, policy.sources[0])
     assert host.calls == []
 
 
@@ -166,11 +169,12 @@ def test_a_backup_gets_the_very_configuration_that_archiving_uses_and_makes_no_p
 ) -> None:
     source = policy.sources[0]
     with pytest.raises(KeyUnavailable):
-        configuration_of(workspace, policy, source, home=tmp_path / "br")
-    protect_cluster(workspace, policy, source, home=tmp_path / "br")
+        open_stanza(workspace, policy, source)
+    protect_cluster(workspace, policy, source)
     written = (tmp_path / "br" / "labdojo-main-db" / "pgbackrest.conf").read_text()
-    assert render(configuration_of(workspace, policy, source, home=tmp_path / "br")) == written
-    passes = [repository.cipher_pass for repository in configuration_of(workspace, policy, source).repositories]
+    configuration = open_stanza(workspace, policy, source).configuration
+    assert render(configuration) == written
+    passes = [repository.cipher_pass for repository in configuration.repositories]
     assert len(set(passes)) == 2, "each store has a pass of its own"
 
 
@@ -180,15 +184,15 @@ def test_a_repository_in_s3_is_the_stores_repository_bucket(
     from include.recovery.policy.files import load_folder
 
     shipped = load_folder(Path(setup.__file__).parents[2] / "policies").platform
-    monkeypatch.setattr(setup, "_held", lambda *_: None)
+    monkeypatch.setattr(stanza, "_held", lambda *_: None)
     catalogs = {name: workspace.store(name) for name in ("primary", "offsite")}
     monkeypatch.setattr(type(workspace), "store", lambda _self, name: catalogs[name])
     monkeypatch.setattr(type(workspace.policies), "platform", shipped)
     found = workspace.connections("x")
     workspace.connections = lambda name: replace(
-        found, id=name, login=name, extra={"endpoint_url": "https://127.0.0.1:19443", "region_name": "us-east-1"}
+        found, id=name, login=name, password="x", extra={"endpoint_url": "https://127.0.0.1:19443", "region_name": "us-east-1"}
     )
-    made = configuration_of(workspace, policy, policy.sources[0], home=tmp_path, new_passes=True).repositories
+    made = open_stanza(workspace, policy, policy.sources[0], create=True).configuration.repositories
     assert [(r.number, r.bucket, r.access_key, r.endpoint, r.path) for r in made if isinstance(r, S3Repository)] == [
         (1, "lifeboat-primary-repo", "lifeboat_primary_repo", "localhost", "/pgbackrest"),
         (2, "lifeboat-offsite-repo", "lifeboat_offsite_repo", "localhost", "/pgbackrest"),
@@ -196,24 +200,19 @@ def test_a_repository_in_s3_is_the_stores_repository_bucket(
 
 
 def test_options_are_the_policys(policy: Any) -> None:
-    source = policy.sources[0]
-    assert options_of(source, cores=8).process_max == 8
-    assert options_of(source, cores=8).push_processes == 2
-    assert options_of(source, cores=1).push_processes == 1
-    physical = source.physical.model_copy(
+    physical = policy.sources[0].physical.model_copy(
         update={"process_max": 3, "compress": Compression(type="lz4", level=1), "queue_max": 1 << 30}
     )
-    wal = source.wal.model_copy(update={"push_allowance": timedelta(minutes=3)})
-    options = options_of(source.model_copy(update={"physical": physical, "wal": wal}), cores=8)
-    assert (options.process_max, options.compress_type, options.compress_level) == (3, "lz4", 1)
-    assert (options.queue_max, options.archive_wait, options.from_standby) == (1 << 30, 180, False)
+    options = options_of(physical)
+    assert (options.process_max, options.push_processes) == (3, 2)
+    assert (options.compress_type, options.compress_level) == ("lz4", 1)
+    assert (options.queue_max, options.from_standby) == (1 << 30, False)
 
 
 def test_a_source_without_the_block_is_a_sentence(workspace: Any, policy: Any, tmp_path: Path) -> None:
     bare = policy.sources[0].model_copy(update={"physical": None, "wal": None})
-    for asking in (lambda: protect_cluster(workspace, policy, bare), lambda: options_of(bare)):
-        with pytest.raises(PolicyError, match="no 'physical' block"):
-            asking()
+    with pytest.raises(PolicyError, match="no 'physical' block"):
+        protect_cluster(workspace, policy, bare)
 
 
 def test_the_standby_is_reached_over_ssh_when_it_is_elsewhere(
@@ -224,24 +223,16 @@ def test_the_standby_is_reached_over_ssh_when_it_is_elsewhere(
     workspace.connections = lambda name: replace(found, id=name, host="db2" if name == "standby" else "/socket")
     physical = source.physical.model_copy(update={"backup_from": "standby", "standby": "standby"})
     from_standby = source.model_copy(update={"physical": physical})
-    made = configuration_of(workspace, policy, from_standby, home=tmp_path, new_passes=True)
+    made = open_stanza(workspace, policy, from_standby, create=True).configuration
     assert made.standby is not None
     assert made.standby.host == "db2"
     assert "backup-standby=y" in render(made)
     named_only = source.model_copy(update={"physical": physical.model_copy(update={"backup_from": "primary"})})
-    assert configuration_of(workspace, policy, named_only, home=tmp_path).standby is None
-
-
-def test_where_stanzas_have_their_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("LIFEBOAT_PGBACKREST", str(tmp_path))
-    assert pgbackrest_home() == tmp_path
-    monkeypatch.delenv("LIFEBOAT_PGBACKREST")
-    monkeypatch.setenv("LIFEBOAT_HOME", "/var/lib/lifeboat")
-    assert pgbackrest_home() == Path("/var/lib/lifeboat/lab/pgbackrest")
+    assert open_stanza(workspace, policy, named_only).configuration.standby is None
 
 
 def test_secrets_show_in_no_words(workspace: Any, policy: Any, host: Host, tmp_path: Path) -> None:
-    done = protect_cluster(workspace, policy, policy.sources[0], home=tmp_path / "br")
-    configuration = configuration_of(workspace, policy, policy.sources[0], home=tmp_path / "br")
+    done = protect_cluster(workspace, policy, policy.sources[0])
+    configuration = open_stanza(workspace, policy, policy.sources[0]).configuration
     for secret in configuration.secrets:
         assert secret not in repr(done) + repr(configuration) + done.in_words
