@@ -189,9 +189,8 @@ def test_a_repository_in_s3_is_the_stores_repository_bucket(
     monkeypatch.setattr(type(workspace), "store", lambda _self, name: catalogs[name])
     monkeypatch.setattr(type(workspace.policies), "platform", shipped)
     found = workspace.connections("x")
-    workspace.connections = lambda name: replace(
-        found, id=name, login=name, password="x", extra={"endpoint_url": "https://127.0.0.1:19443", "region_name": "us-east-1"}
-    )
+    extra = {"endpoint_url": "https://127.0.0.1:19443", "region_name": "us-east-1"}
+    workspace.connections = lambda name: replace(found, id=name, login=name, password="x", extra=extra)
     made = open_stanza(workspace, policy, policy.sources[0], create=True).configuration.repositories
     assert [(r.number, r.bucket, r.access_key, r.endpoint, r.path) for r in made if isinstance(r, S3Repository)] == [
         (1, "lifeboat-primary-repo", "lifeboat_primary_repo", "localhost", "/pgbackrest"),
