@@ -3,7 +3,8 @@
 #   docker build --build-arg POSTGRES_MAJORS="15 16 17 18" -t lifeboat:local .
 #
 # The whole PostgreSQL server is installed, not only its clients: a drill starts a scratch server of the source's major
-# version in the worker, reachable only through its unix socket.
+# version in the worker, reachable only through its unix socket. pgBackRest restores whole clusters in the same place;
+# where a database's host runs a worker of its own, it backs up there too.
 FROM apache/airflow:3.3.2-python3.11
 
 ARG POSTGRES_MAJORS="15 16 17 18"
@@ -13,6 +14,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends postgresql-common util-linux zstd \
     && sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
     && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
+    && apt-get install -y --no-install-recommends pgbackrest \
     && for major in ${POSTGRES_MAJORS}; do apt-get install -y --no-install-recommends "postgresql-${major}"; done \
     && rm -rf /var/lib/apt/lists/* \
     && printf '#!/bin/sh\nexec python -m include.recovery.cli "$@"\n' > /usr/local/bin/lifeboat \

@@ -20,7 +20,7 @@ from include.lab.lab import Lab
 from include.lab.ports import LOOPBACK
 from include.lab.runs import run_to_end, wait_for_dags
 from include.lab.steps import Report, Step, Timing, run_steps
-from include.lab.systems import REGIONS, SLACK_PORT, SYSTEMS
+from include.lab.systems import REGIONS, SLACK_PORT, SYSTEMS, DemoSystem
 from include.recovery.copies import missing_copies
 from include.recovery.evidence.history import read_reports
 from include.recovery.evidence.model import IncidentReport
@@ -61,16 +61,22 @@ class Demo:
         self._show(Workspace.from_environment(), time.monotonic() - begun)
 
     def _servers(self) -> list[Step]:
-        lab, databases = self.lab, tuple(system.name for system in SYSTEMS)
+        lab, protected = self.lab, tuple(f"protect {system.name}" for system in SYSTEMS)
+        stores = ("aws", *(region.name for region in REGIONS))
         return [
             Step("airflow-database", "Airflow's own database", _quietly(lab.start_airflow_database)),
             *(Step(r.name, f"Object store {r.name}", _quietly(lab.start_region, r)) for r in REGIONS),
             Step("airflow", "Airflow", _quietly(lab.start_airflow), ("airflow-database",)),
             *(Step(s.name, f"{s.title}: database", _quietly(lab.start_database, s)) for s in SYSTEMS),
+            *(
+                Step(f"protect {s.name}", f"{s.title}: WAL archive", partial(_protect, lab, s), (s.name, *stores))
+                for s in SYSTEMS
+            ),
             Step("aws", "Key service", _quietly(lab.start_aws)),
             Step("slack", "Slack's webhook", _quietly(lab.start_slack)),
             Step("dns", "DNS zone", _quietly(lab.start_dns)),
-            Step("applications", "Applications and their users", _quietly(lab.start_applications), databases),
+            Step("applications", "Applications and their users", _quietly(lab.start_applications), protected),
+            Step("heartbeats", "Heartbeats of the databases", _quietly(lab.start_heartbeats), protected),
         ]
 
     def _proofs(self, workspace: Workspace, client: AirflowClient) -> list[Step]:
@@ -139,6 +145,11 @@ def table(rows: list[SystemSummary]) -> Table:
         colours = {True: "red", False: "green"}
         shown.add_row(*(f"[{colours[bad[t]]}]{cells[t]}" if t in bad else cells[t] for t in titles))
     return shown
+
+
+def _protect(lab: Lab, system: DemoSystem, report: Report) -> None:
+    """The cluster's WAL, archived in both regions. Before the applications start: it may need a restart."""
+    report(lab.protect(system))
 
 
 def _back_up(workspace: Workspace, client: AirflowClient, system: ProtectedSystem, report: Report) -> None:

@@ -44,12 +44,17 @@ from include.lab.systems import (
 )
 from include.lab.tls import Certificates, make_certificates, write_private
 from include.recovery.connections import connections_from_environment
+from include.recovery.pgbackrest.setup import protect_cluster
+from include.recovery.policy.files import load_folder
 from include.recovery.postgres.prepare import prepare
 from include.recovery.postgres.scratch import ScratchServer
 from include.recovery.postgres.server import PostgresServer
+from include.recovery.workspace import Workspace
 
 PROJECT = Path(__file__).parents[2]
 SCRATCH = "scratch"
+PGBACKREST = "pgbackrest"
+PGBACKREST_VARIABLE = "LIFEBOAT_PGBACKREST"
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,10 @@ class Lab:
             connections=self.connections,
             registry=self.registry,
             secret=self.secret,
-            environment={"LIFEBOAT_SCRATCH": str(self.directory / SCRATCH)},
+            environment={
+                "LIFEBOAT_SCRATCH": str(self.directory / SCRATCH),
+                PGBACKREST_VARIABLE: str(self.directory / PGBACKREST),
+            },
         )
 
     def client(self, user: str = "admin") -> AirflowClient:
@@ -183,6 +191,28 @@ class Lab:
             restore_role=system.restore_role,
             restore_password=passwords["restore"],
         )
+
+    def protect(self, system: DemoSystem) -> str:
+        """Make a system's cluster archive its WAL, as its policy says; restarted when a setting needs that.
+
+        :return: what was done, for people.
+        """
+        os.environ[PGBACKREST_VARIABLE] = str(self.directory / PGBACKREST)
+        # A workspace of its own: systems are protected side by side.
+        policies = load_folder(self.project / "include" / "policies")
+        find = connections_from_environment({"LIFEBOAT_CONNECTIONS": str(self.connections)})
+        workspace, cluster = Workspace(policies, find), self.cluster(system)
+        policy = workspace.system(system.name)
+        told = [
+            protect_cluster(workspace, policy, source, restart=cluster.restart)
+            for source in policy.sources
+            if source.physical is not None
+        ]
+        return "; ".join(protection.in_words for protection in told) or "its policy has no physical protection"
+
+    def start_heartbeats(self) -> None:
+        """What writes the heartbeats, as in production."""
+        self._start_python("heartbeats", "include.recovery.cli", "beat")
 
     def start_airflow_database(self) -> None:
         """Airflow's own server."""
@@ -274,7 +304,7 @@ class Lab:
         return stopped
 
     def _command(self) -> str:
-        names = ("HOME", "PYTHONPATH", "LIFEBOAT_CONNECTIONS", "LIFEBOAT_SCRATCH")
+        names = ("HOME", "PYTHONPATH", "LIFEBOAT_CONNECTIONS", "LIFEBOAT_SCRATCH", PGBACKREST_VARIABLE)
         exports = "".join(f"export {name}={shlex.quote(self.airflow.variables()[name])}\n" for name in names)
         user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
         become = f"setpriv --reuid {user} --regid {group} --init-groups"
@@ -296,6 +326,8 @@ class Lab:
 
 def _rank(name: str) -> int:
     """Servers with lower numbers are stopped first."""
-    if name.startswith(("airflow-", "web-", "traffic")):
+    if name.startswith(("airflow-", "web-", "traffic", "heartbeats")):
         return 0
-    return {"osd": 2, "mon": 3}.get(name.rpartition("-")[2], 1)
+    if name.startswith("postgres-"):
+        return 1  # its last WAL segment goes to the stores, which it would wait for in vain
+    return {"osd": 3, "mon": 4}.get(name.rpartition("-")[2], 2)

@@ -96,6 +96,11 @@ class PostgresCluster:
         """Stop at once but in good order (fast shutdown)."""
         self.registry.stop(self.name)
 
+    def restart(self) -> None:
+        """Stop and start, for settings that need it."""
+        self.stop()
+        self.start()
+
     @contextmanager
     def connect(self, database: str = "postgres", *, user: str = SUPERUSER) -> Iterator[psycopg.Connection]:
         """A session over the socket that commits each statement."""

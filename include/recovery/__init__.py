@@ -7,6 +7,7 @@
     fingerprint                      every row of a database in a few bytes
     postgres                         dump, restore, swap, scratch servers
     pgbackrest                       whole clusters, the archive of their WAL, recovery to a point in time
+    restore_points, heartbeats       what is written into the sources all the time, and recorded in the stores
     sources                          the verbs of each kind of source
     runbook, evidence                plans, approvals, the interlock; reports that cannot be changed unseen
     messages                         what people are told

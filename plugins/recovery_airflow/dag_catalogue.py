@@ -16,6 +16,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.recovery.policy.durations import print_duration
+
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
@@ -26,6 +28,7 @@ KINDS = {
     "replication": "Copies in other stores",
     "drill": "Drills",
     "retention": "Retention",
+    "recovery_point": "Recovery points",
     "runbook": "Runbooks",
     "button": "The button",
 }
@@ -96,6 +99,8 @@ def when(dag: DAG) -> str:
     if expression:
         zone = getattr(dag.timetable, "timezone", None) or getattr(dag.timetable, "_timezone", "")
         return f"`{expression}` {getattr(zone, 'name', zone)}"
+    if delta := getattr(dag.timetable, "delta", None) or getattr(dag.timetable, "_delta", None):
+        return f"every {print_duration(delta)}"
     return "when a backup is announced" if kind_of(dag) == "replication" else "by hand"
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from airflow.sdk import (
     Asset,
     CronTriggerTimetable,
+    DeltaTriggerTimetable,
     ExceptionRetryPolicy,
     RetryAction,
     RetryRule,
@@ -32,6 +33,7 @@ class Tag(StrEnum):
     REPLICATION = "replication"
     DRILL = "drill"
     RETENTION = "retention"
+    RECOVERY_POINT = "recovery_point"
     RUNBOOK = "runbook"
     BUTTON = "button"
 
@@ -96,6 +98,28 @@ def schedule_of(cron: str, system: ProtectedSystem) -> CronTriggerTimetable:
     DAGs have no start date: with one, a new installation would begin with all backups and drills at once.
     """
     return CronTriggerTimetable(cron, timezone=system.time_zone, run_immediately=FIRST_RUN)
+
+
+def every(interval: timedelta, system: ProtectedSystem) -> CronTriggerTimetable | DeltaTriggerTimetable:
+    """A schedule by an interval: on the clock's round times where the interval divides a day, else by counting on.
+
+    :param interval: at least a minute.
+    """
+    cron = round_times(interval)
+    return DeltaTriggerTimetable(interval) if cron is None else schedule_of(cron, system)
+
+
+def round_times(interval: timedelta) -> str | None:
+    """The cron line of an interval that divides an hour or a day; None for any other."""
+    minutes, rest = divmod(interval, timedelta(minutes=1))
+    if rest or minutes < 1:
+        return None
+    if minutes < 60:
+        return f"*/{minutes} * * * *" if 60 % minutes == 0 else None
+    hours, rest_minutes = divmod(minutes, 60)
+    if rest_minutes or hours > 24 or 24 % hours:
+        return None
+    return f"0 {'*' if hours == 1 else 0 if hours == 24 else f'*/{hours}'} * * *"
 
 
 def backups_of(system: str) -> Asset:

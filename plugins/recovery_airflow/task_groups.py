@@ -10,12 +10,14 @@ from airflow.sdk import TaskGroup, chain
 
 from include.recovery.policy.models import Drill, ProtectedSystem, Tier
 from include.recovery.policy.pools import REPLICATION_POOL, RESTORE_POOL, cluster_pool_of, pool_of
+from include.recovery.restore_points import pointed_sources
 from include.recovery.retention.gather import stores_of
 from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of
 from recovery_airflow.operators.logical_backup import AnnounceBackupsOperator, PgDumpOperator, PrecheckOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBackupOperator
 from recovery_airflow.operators.offsite_copy import FindMissingCopiesOperator, S3ReplicateOperator
 from recovery_airflow.operators.physical_backup import PgBackRestBackupOperator, PgBackRestCheckOperator
+from recovery_airflow.operators.recovery_point import RecoveryPointOperator
 from recovery_airflow.operators.reports import DrillReportOperator
 from recovery_airflow.operators.retention import ExpireBackupsOperator, PlanRetentionOperator
 from recovery_airflow.operators.run_recovery import RunRecoveryOperator
@@ -152,6 +154,19 @@ def expire_backups(system: ProtectedSystem) -> None:
                 dry_run=f"{{{{ params.{Field.DRY_RUN} }}}}",
             )
             plan >> expire >> verdict
+
+
+def make_points(system: ProtectedSystem) -> None:
+    """A point of each source whose policy wants verifiable ones; sources side by side."""
+    verdict = VerdictOperator(task_id="verdict", system=system.system)
+    for source in pointed_sources(system):
+        point = RecoveryPointOperator(
+            task_id=f"make_point__{source.name}",
+            system=system.system,
+            source=source.name,
+            pool=pool_of(system.system, source.name),
+        )
+        point >> verdict
 
 
 def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:

@@ -11,13 +11,14 @@ from airflow.sdk import DAG, TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
 
 from include.recovery.policy.files import load_folder
-from include.recovery.policy.pools import pools
+from include.recovery.policy.pools import pool_of, pools
 from recovery_airflow.dag_catalogue import PAGE, catalogue
 from recovery_airflow.dag_defaults import RETRY_POLICY, Tag
 from recovery_airflow.operators.logical_backup import PgDumpOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator
 from recovery_airflow.operators.physical_backup import PgBackRestBackupOperator, PgBackRestCheckOperator
 from recovery_airflow.operators.policy_approval import ANSWERS
+from recovery_airflow.operators.recovery_point import RecoveryPointOperator
 from recovery_airflow.operators.verdict import VerdictOperator
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,9 @@ def test_each_policy_has_its_dags(dags: dict[str, DAG]) -> None:
         expected |= {f"replicate__{name}", f"retention__{name}", f"disaster_recovery__{name}"}
         expected |= {f"backup__{name}__{tier.name}" for tier in system.tiers}
         expected |= {f"drill__{name}__{cadence}" for cadence in system.logical_drills}
+        if any(source.physical and source.physical.restore_points for source in system.sources):
+            expected.add(f"recovery_point__{name}")
+    assert "recovery_point__ksrce-lab" not in expected, "its log is not archived"
     assert set(dags) == expected
 
 
@@ -137,6 +141,19 @@ def test_retention_shows_its_plan_before_it_removes_anything(dags: dict[str, DAG
         assert (int(hour), every) == (6, ["*", "*", "*"])
         assert system.time_zone in str(dag.timetable.timezone)
         assert dag.params["dry_run"] is False
+
+
+def test_points_are_made_hourly_where_the_log_is_archived(dags: dict[str, DAG]) -> None:
+    for system in POLICIES.systems.values():
+        sources = {source.name for source in system.sources if source.physical}
+        if not sources:
+            continue
+        dag = dags[f"recovery_point__{system.system}"]
+        points = {task.source: task for task in dag.tasks if isinstance(task, RecoveryPointOperator)}
+        assert set(points) == sources
+        assert dag.timetable.expression == "0 * * * *"
+        for source, task in points.items():
+            assert task.pool == pool_of(system.system, source), "beside a backup, it would read the same tables"
 
 
 @pytest.mark.demand("A6")

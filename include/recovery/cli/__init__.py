@@ -5,7 +5,8 @@
     output.py    tables, progress bars, JSON
     reading.py   list, show, status, evidence: look, change nothing
     proving.py   verify, compare
-    working.py   backup, prepare, sweep, reopen
+    working.py   backup, sweep, reopen
+    protecting.py prepare, point, beat
     retention.py retention: what may go and what stays, and removing it
     restoring.py restore into a new place
     overwriting.py restore over what is live: plan, approval, interlock, swap

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from include.recovery import errors
-from include.recovery.cli import proving, reading, restoring, retention, working
+from include.recovery.cli import protecting, proving, reading, restoring, retention, working
 from include.recovery.cli.desk import URL_FORMS, Desk
 from include.recovery.cli.output import say
 from include.recovery.evidence.verdict import ProofFailed
@@ -88,7 +88,9 @@ app.command("compare")(proving.compare)
 app.command("evidence")(reading.evidence)
 app.command("backup")(working.backup)
 app.command("restore")(restoring.restore)
-app.command("prepare")(working.prepare)
+app.command("prepare")(protecting.prepare)
+app.command("point")(protecting.point)
+app.command("beat")(protecting.beat)
 app.command("retention")(retention.retention)
 app.command("sweep")(working.sweep)
 app.command("reopen")(working.reopen)

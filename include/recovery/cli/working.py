@@ -1,4 +1,4 @@
-"""backup, prepare, sweep, reopen."""
+"""backup, sweep, reopen."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from include.recovery.cli.reading import AsJson, SourceName, StoreName, System
 from include.recovery.evidence.words import duration, plural, size
 from include.recovery.policy.durations import parse_duration
 from include.recovery.policy.models import PostgresSource, ProtectedSystem, Tier
-from include.recovery.postgres.prepare import prepare as prepare_database
-from include.recovery.postgres.server import PostgresServer
 from include.recovery.postgres.swap import release
-from include.recovery.sources import PHYSICAL, kind_of, verbs
+from include.recovery.sources import kind_of, verbs
 
 
 def backup(
@@ -91,34 +89,6 @@ def sweep(
         say(f"{prefix} ({size(debris.size)}) is locked until {debris.locked_until or 'an unknown date'}", "yellow")
     pieces = plural(len(removed), "piece")
     say(f"store {store}: {pieces} of debris removed, {len(waiting)} waiting for the end of their lock", "green")
-
-
-def prepare(
-    context: typer.Context,
-    *,
-    system: System,
-    admin: Annotated[str, typer.Option(help="Connection of a superuser (or of a managed service's master user).")],
-    source: SourceName = None,
-) -> None:
-    """Make the least-privilege roles of a database: one that only reads, for backups, and one that restores."""
-    desk = desk_of(context)
-    chosen = desk.source(system, source)
-    server = PostgresServer.from_connection(desk.workspace.connections(admin), database=chosen.database)
-    backup_login = desk.workspace.connections(chosen.connections.backup)
-    restore_login = desk.workspace.connections(chosen.connections.restore)
-    prepared = prepare_database(
-        server,
-        backup_role=backup_login.login,
-        backup_password=backup_login.password,
-        restore_role=restore_login.login,
-        restore_password=restore_login.password,
-    )
-    say(f"{server.redacted}: {backup_login.login} reads for backups, {restore_login.login} restores", "green")
-    for note in prepared.notes:
-        say(note, "yellow")
-    if chosen.physical is not None:
-        archiving = verbs(PHYSICAL).prepare(desk.workspace, desk.workspace.system(system), chosen)
-        say(f"cluster of {chosen.name}: {archiving.in_words}", "yellow" if archiving.restart_for else "green")
 
 
 def reopen(context: typer.Context, system: System, source: SourceName = None) -> None:

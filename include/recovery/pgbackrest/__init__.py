@@ -10,6 +10,7 @@
     info           what `pgbackrest info` says: backups, chains, WAL ranges, errors, sizes
     cipher         the pass that a repository is encrypted with: random, wrapped by the KMS
     cluster        what the server knows about itself; switching its archiving on
+    setup          a source's cluster as its policy wants it: all of the above, checked to the last repository
     archiver       is archive_command failing, since when, and when will the disk be full
     backup         full, differential, incremental to one repository
     target         what people ask to restore: newest, a time, an LSN, a named point, a transaction

@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from include.recovery.catalog.numbered import Numbered
 from include.recovery.errors import (
     InsufficientRights,
+    KeyUnavailable,
     LifeboatError,
     PolicyError,
     Refused,
@@ -24,7 +26,7 @@ from include.recovery.errors import (
     StoreUnavailable,
 )
 from include.recovery.pgbackrest import workplace
-from include.recovery.pgbackrest.cipher import cipher_pass
+from include.recovery.pgbackrest.cipher import cipher_pass, cipher_prefix
 from include.recovery.pgbackrest.cluster import Cluster, ask_cluster
 from include.recovery.pgbackrest.commands import BackupType
 from include.recovery.pgbackrest.configuration import (
@@ -40,8 +42,11 @@ from include.recovery.pgbackrest.configuration import (
 from include.recovery.pgbackrest.segments import SEGMENT_BYTES
 from include.recovery.pgbackrest.tool import PgBackRest
 from include.recovery.policy.models import PhysicalOptions, PostgresSource, ProtectedSystem, Tier
+from include.recovery.stores.folder import FolderStore
+from include.recovery.stores.s3 import S3Store
 
 if TYPE_CHECKING:
+    from include.recovery.stores.port import ObjectStore
     from include.recovery.workspace import Workspace
 
 DEFAULT_ROOT = Path("/var/lib/lifeboat/pgbackrest")
@@ -162,7 +167,10 @@ def open_stanza(
     cluster = ask_cluster(workspace.cluster(source))
     standby = None
     if physical.backup_from == "standby" and physical.standby is not None:
-        standby = ask_cluster(workspace.cluster(source, standby=True)).place
+        server = workspace.cluster(source, standby=True)
+        place = ask_cluster(server).place
+        # One on another host is reached over ssh.
+        standby = place if server.host.startswith("/") else replace(place, host=server.host)
     folders, repositories = folders_of(system, source), []
     for number, store in enumerate(stores, 1):
         try:
@@ -217,7 +225,7 @@ def require_archiving(stanza: Stanza) -> None:
     cluster = stanza.cluster
     assert cluster is not None
     where = f"{stanza.system.system}/{stanza.source.name}"
-    prepare_it = f"run: lifeboat prepare {stanza.system.system} --source {stanza.source.name}"
+    prepare_it = f"run: lifeboat prepare {stanza.system.system} --source {stanza.source.name} --physical"
     try:
         owner = Path(cluster.data_directory).stat().st_uid
     except OSError as error:
@@ -244,9 +252,11 @@ def pass_of(
 ) -> str:
     """The pass of a source's repository in a store.
 
-    :param create: make it when there is none yet.
+    :param create: make it when there is none yet, and the repository holds nothing of the stanza.
     :raises KeyUnavailable, StoreUnavailable: when it cannot be had.
     """
+    if create:
+        _refuse_to_replace(workspace, system, source, store)
     return cipher_pass(workspace.store(store), workspace.keyring(), system.system, source.name, create=create)
 
 
@@ -274,6 +284,35 @@ def options_of(physical: PhysicalOptions) -> Options:
         queue_max=physical.queue_max,
         from_standby=physical.backup_from == "standby",
     )
+
+
+def _refuse_to_replace(workspace: Workspace, system: ProtectedSystem, source: PostgresSource, store: str) -> None:
+    """A lost pass is an error: a new one could not read what the repository holds."""
+    prefix = cipher_prefix(system.system, source.name)
+    if Numbered(workspace.store(store), prefix).newest() is not None:
+        return
+    held = _held(workspace, store, system.stanza(source))
+    if held is not None:
+        raise KeyUnavailable(
+            f"store {store} has no pass for the repository of {system.system}/{source.name}, and its repository holds "
+            f"{held}; copy {prefix} from a copy of the store, or move the old repository away: a new pass cannot read "
+            "it"
+        )
+
+
+def _held(workspace: Workspace, name: str, stanza: str) -> str | None:
+    """A file of the stanza in a store's repository; None when the repository knows nothing of it."""
+    definition = workspace.definition(name)
+    repository: ObjectStore
+    if definition.kind == "folder":
+        repository = FolderStore(name, definition.path)
+    else:
+        place = definition.repository_place
+        repository = S3Store.from_connection(name, place.bucket, workspace.connections(place.connection))
+    for part in ("archive", "backup"):
+        for info in repository.list(f"{REPOSITORY_PATH.strip('/')}/{part}/{stanza}/"):
+            return info.key
+    return None
 
 
 def _if_it_answers(workspace: Workspace, source: PostgresSource) -> Cluster | None:

@@ -43,9 +43,12 @@ from include.recovery.pgbackrest.tool import PgBackRest
 from include.recovery.postgres.scratch import ScratchServer
 from include.recovery.postgres.server import PostgresServer
 from tests.fixtures.shared import SharedServers
+from tests.recovery.conftest import escrow_key, folder_workspace, signer
 
 if TYPE_CHECKING:
     from tests.fixtures.servers import ObjectStores
+
+__all__ = ["escrow_key", "folder_workspace", "signer"]
 
 STANZA = "shop-main-db"
 _names = itertools.count(1)
