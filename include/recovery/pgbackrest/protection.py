@@ -166,7 +166,7 @@ def _disk(state: ArchiverState, where: str) -> list[Concern]:
     few = state.free_bytes < 4 * state.segment_bytes
     return [Concern(
         Severity.CRITICAL if few else Severity.WARNING, "disk of pg_wal",
-        f"{where}: the disk of pg_wal has only {_mib(state.free_bytes)} free, and WAL takes {_mib(state.wal_bytes)} of it; make "
+        f"{where}: the disk of pg_wal has {_mib(state.free_bytes)} free (its WAL is {_mib(state.wal_bytes)}); make "
         "room, since the server stops when it is full",
     )]
 

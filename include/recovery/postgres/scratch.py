@@ -148,6 +148,12 @@ class ScratchServer:
         place = Path(directory).absolute()
         remove(place, read(place))
 
+    @classmethod
+    def end(cls, directory: Path | str) -> None:
+        """End whatever server is in a folder and keep the folder. Nothing there is fine too."""
+        place = Path(directory).absolute()
+        halt(place, read(place))
+
     def stop(self) -> None:
         """Stop the server and remove its folder; nothing happens when both are gone already."""
         remove(self.directory, self._record)
