@@ -209,10 +209,9 @@ class _Run:
             QUESTIONS, lambda: ask(server, drill.questions, source=drill.source), "right answers", must_go_on=True
         )
         self._questions(questions or [])
-        tools = find(drill.major, tool="pg_amcheck")
         self._step(
-            STRUCTURE, lambda: _none(check_structure(tools, copy.server.server(), jobs=drill.workers, stop=self._stop)),
-            "every page well formed, every row in every index", must_go_on=True,
+            STRUCTURE, lambda: self._structure(copy), "every page well formed, every row in every index",
+            must_go_on=True,
         )
         data = copy.server.shut_down()
         self._checksums(data)
@@ -270,6 +269,10 @@ class _Run:
             first = "; ".join(difference.message for difference in found.differences[:3])
             raise LifeboatError(f"{found.verdict}: {first}" if first else found.verdict)
 
+    def _structure(self, copy: Recovered) -> None:
+        tools = find(self.drill.major, tool="pg_amcheck")
+        _none(check_structure(tools, copy.server.server(), jobs=self.drill.workers, stop=self._stop))
+
     def _questions(self, answers: list[Check]) -> None:
         self.report.checks += answers
         wrong = [answer.name for answer in answers if answer.outcome is not Outcome.PASSED]
@@ -277,10 +280,10 @@ class _Run:
             self._settle(QUESTIONS, f"wrong answers to: {', '.join(wrong)}")
 
     def _checksums(self, data: Path) -> None:
-        tools = find(self.drill.major, tool="pg_checksums")
+        major = self.drill.major
         found = self._step(
-            CHECKSUMS, lambda: check_checksums(tools, data, stop=self._stop), "every page as its checksum says",
-            must_go_on=True,
+            CHECKSUMS, lambda: check_checksums(find(major, tool="pg_checksums"), data, stop=self._stop),
+            "every page as its checksum says", must_go_on=True,
         )
         if found is None and self._outcome(CHECKSUMS) is Outcome.PASSED:
             self._settle(

@@ -52,7 +52,9 @@ _SETTINGS = {
 _LOG_BYTES = 128 * 1024
 _RESTORED = re.compile(r'restored log file "([0-9A-F]{24})" from archive')
 _MESSAGE = re.compile(r"(?:FATAL|PANIC|ERROR|WARNING|LOG|WARN):\s+(.*)")
-_TELLING = re.compile(r"wrong size|different database system|invalid|incorrect|unexpected|could not|WARN|FATAL|PANIC|ERROR")
+_TELLING = re.compile(
+    r"wrong size|different database system|invalid|incorrect|unexpected|could not|WARN|FATAL|PANIC|ERROR"
+)
 _USUAL = re.compile(r"the database system is|invalid record length at .*(?:wanted|expected) .*got 0")
 
 
