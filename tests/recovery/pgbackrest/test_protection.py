@@ -15,11 +15,11 @@ GUARD = Guard(queue_max=GIB, slot_limit=GIB, archive_timeout=MINUTE, allowance=M
 ROOMY = replace(HEALTHY, free_bytes=100 * GIB)
 
 
-def judged(state=ROOMY, guard=GUARD, slots=()):  # noqa: ANN001, ANN201
+def judged(state=ROOMY, guard=GUARD, slots=()):
     return judge_primary(state, slots, guard, where="db")
 
 
-def causes(state=ROOMY, guard=GUARD, slots=()) -> dict[str, Severity]:  # noqa: ANN001
+def causes(state=ROOMY, guard=GUARD, slots=()) -> dict[str, Severity]:
     return {concern.cause: concern.severity for concern in reversed(judged(state, guard, slots).concerns)}
 
 

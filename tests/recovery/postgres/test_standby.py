@@ -23,7 +23,7 @@ STANDBY = StandbyState(
 )
 
 
-def judged(primary: PrimaryState | None = PRIMARY, standby: StandbyState | None = STANDBY):  # noqa: ANN201
+def judged(primary: PrimaryState | None = PRIMARY, standby: StandbyState | None = STANDBY):
     return judge_standby(primary, standby, Limits(), now=NOW)
 
 
