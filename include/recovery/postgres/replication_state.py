@@ -14,13 +14,17 @@ from include.recovery.postgres.server import PostgresServer, sql
 
 _POSITION = """CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
                     ELSE pg_catalog.pg_current_wal_lsn() END"""
+# What a promoted server writes to; its control file learns of the new timeline only at the next checkpoint.
+_WRITTEN_TIMELINE = """
+    ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8)
+    )::bit(32)::integer
+"""
 _PRIMARY = f"""
     SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_is_in_recovery(),
            (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
            CASE WHEN pg_catalog.pg_is_in_recovery()
                 THEN (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())
-                ELSE ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8)
-                     )::bit(32)::integer END,
+                ELSE {_WRITTEN_TIMELINE} END,
            ({_POSITION})::text,
            (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'max_connections'),
            (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'superuser_reserved_connections'),
@@ -41,10 +45,12 @@ _SLOTS = f"""
            pg_catalog.pg_wal_lsn_diff({_POSITION}, restart_lsn)::bigint, safe_wal_size
       FROM pg_catalog.pg_replication_slots ORDER BY slot_name
 """  # noqa: S608 - constants of this module
-_STANDBY = """
+_STANDBY = f"""
     SELECT pg_catalog.clock_timestamp(), r.recovering,
            (SELECT system_identifier::text FROM pg_catalog.pg_control_system()),
-           coalesce(w.received_tli, (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())),
+           CASE WHEN r.recovering
+                THEN coalesce(w.received_tli, (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()))
+                ELSE {_WRITTEN_TIMELINE} END,
            CASE WHEN r.recovering THEN pg_catalog.pg_last_wal_receive_lsn()::text END,
            CASE WHEN r.recovering THEN pg_catalog.pg_last_wal_replay_lsn()::text END,
            pg_catalog.pg_last_xact_replay_timestamp(),
@@ -52,7 +58,7 @@ _STANDBY = """
            w.status, w.slot_name, w.last_msg_receipt_time
       FROM (SELECT pg_catalog.pg_is_in_recovery() AS recovering) r
       LEFT JOIN pg_catalog.pg_stat_wal_receiver w ON true
-"""
+"""  # noqa: S608 - constants of this module
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,7 @@ def ask_standby(server: PostgresServer) -> StandbyState:
     """
     with server.connect() as connection:
         try:
-            row = connection.execute(_STANDBY).fetchone()
+            row = connection.execute(sql(_STANDBY)).fetchone()
         except psycopg.Error as error:
             raise meaning_of_session(error, server, "asking about its replay") from error
     assert row is not None

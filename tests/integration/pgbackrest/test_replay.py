@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from include.recovery.pgbackrest import commands
 from include.recovery.pgbackrest.replay import ReplayProof
 from include.recovery.pgbackrest.replay_state import ReplayReport
 from include.recovery.pgbackrest.segments import segment_of_name
@@ -98,6 +99,29 @@ def test_what_is_wrong_with_a_segment_is_named_when_it_is_due(small_world: World
     report = until(proof, lambda each: not each.ok, SOON)
     assert any(first in problem and words in problem for problem in report.problems), report
     assert not any("replay lag" in each.cause for each in report.concerns)
+
+
+def test_it_follows_a_promotion(small_world: World) -> None:
+    small_world.back_up()
+    proof = started(small_world)
+    closed(small_world, "before the promotion")
+    until(proof, lambda each: each.ok and each.waiting == 0)
+    small_world.cluster.stop()
+    data = small_world.cluster.data
+    (data / "recovery.signal").touch()
+    with (data / "postgresql.auto.conf").open("a") as file:
+        file.write(f"restore_command = '{commands.archive_get(small_world.tool.call)}'\n")
+    small_world.cluster.start()
+    end = time.monotonic() + 60
+    while small_world.sql("SELECT pg_is_in_recovery()") and time.monotonic() < end:
+        time.sleep(0.1)
+    name = closed(small_world, "after the promotion")
+    assert name.startswith("00000002")
+    report = until(proof, lambda each: each.waiting == 0 and each.timeline == 2)
+    assert report.ok, report
+    with ScratchServer.attach(proof.directory).server().connect() as connection:
+        rows = connection.execute("SELECT text FROM public.notes ORDER BY id").fetchall()
+    assert rows[-1] == ("after the promotion",)
 
 
 @contextmanager

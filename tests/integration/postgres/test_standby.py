@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-import shutil
-import tempfile
 
 import pytest
 
@@ -21,7 +21,6 @@ from include.recovery.postgres.backoff import Load, advise
 from include.recovery.postgres.replication_state import ask_primary
 from include.recovery.postgres.server import PostgresServer
 from include.recovery.postgres.standby import Limits, StandbyReport, watch
-from datetime import timedelta
 from tests.fixtures.shared import SharedServers
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
