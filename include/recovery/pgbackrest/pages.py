@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -9,10 +10,13 @@ from include.recovery.errors import ToolFailed
 from include.recovery.postgres import commands
 from include.recovery.postgres.server import PostgresServer
 from include.recovery.postgres.tools import Tools
-from include.recovery.processes import run_tool
+from include.recovery.processes import Crew, run_tool
 
 _NO_CHECKSUMS = "data checksums are not enabled"
+_CORRUPT = 2
+"""pg_amcheck's exit code for damage; 1 means that it could not look."""
 _SHOWN = 3
+_KEPT_BYTES = 64 * 1024
 
 
 def check_structure(
@@ -26,13 +30,16 @@ def check_structure(
     :return: a sentence for each thing that is wrong.
     :raises ToolFailed: when pg_amcheck could not look at all.
     """
-    try:
-        run_tool(commands.check_structure(tools, jobs=jobs), env=server.environment(), stop=stop)
-    except ToolFailed as error:
-        # 2: corruption was found. 1: it could not work.
-        if error.exit_code != 2:
-            raise
-        return (f"pg_amcheck found damage: {_first_lines(error.stderr)}; restore an older backup and compare",)
+    with (
+        Crew(stop or threading.Event()) as crew,
+        crew.child(commands.check_structure(tools, jobs=jobs), env=server.environment(), stdout="pipe") as child,
+    ):
+        # What it finds is on stdout, whose end would be an error by itself: the exit code tells that it found it.
+        found = _read(child.stdout.fileno())
+        if child.wait() == _CORRUPT:
+            said = _first_lines(found or child.stderr)
+            return (f"pg_amcheck found damage: {said}; restore an older backup and compare",)
+        child.check()
     return ()
 
 
@@ -51,6 +58,14 @@ def check_checksums(tools: Tools, data: Path, *, stop: threading.Event | None = 
             raise
         return (f"pg_checksums found damaged pages: {_first_lines(error.stderr)}; restore an older backup and compare",)
     return ()
+
+
+def _read(pipe: int) -> str:
+    """Everything until the end, of which only the beginning is kept: a ruined table has a line for each row."""
+    kept = bytearray()
+    while chunk := os.read(pipe, 64 * 1024):
+        kept += chunk[: max(_KEPT_BYTES - len(kept), 0)]
+    return kept.decode("utf-8", "replace")
 
 
 def _first_lines(said: str) -> str:

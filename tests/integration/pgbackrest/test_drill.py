@@ -24,6 +24,7 @@ from tests.integration.pgbackrest.conftest import World, wal_file
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 EVERY = timedelta(seconds=2)
+CHANCE = random.Random(7)  # noqa: S311
 
 
 @contextmanager
@@ -77,7 +78,7 @@ def test_a_drill_proves_and_measures_and_a_failed_step_is_never_green(
 ) -> None:
     point, segments = lived_in(small_world)
     drill = drill_of(small_world, point)
-    report = run_drill(drill, chance=random.Random(7))
+    report = run_drill(drill, chance=CHANCE)
     assert report.problems == ()
     assert [check.name for check in report.checks if check.name in STEPS] == list(STEPS)
     assert report.comparison is not None
@@ -98,7 +99,7 @@ def test_a_drill_proves_and_measures_and_a_failed_step_is_never_green(
         return copy
 
     monkeypatch.setattr(drilling, "recover", touched)
-    report = run_drill(drill, chance=random.Random(7))
+    report = run_drill(drill, chance=CHANCE)
     (problem,) = report.problems
     assert problem.startswith(f"{COMPARE}: not identical")
     assert "public.notes" in problem
@@ -106,7 +107,7 @@ def test_a_drill_proves_and_measures_and_a_failed_step_is_never_green(
 
     # A hole before the point: neither restore gets there, and each says why.
     wal_file(small_world, segments[0]).unlink()
-    report = run_drill(drill, chance=random.Random(7))
+    report = run_drill(drill, chance=CHANCE)
     assert not report.passed
     assert f"WAL segment {segments[0]} is missing" in report.problems[0]
     assert any("cannot be restored" in problem for problem in report.problems)
