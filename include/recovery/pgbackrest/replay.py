@@ -32,7 +32,7 @@ from include.recovery.pgbackrest.restore import configuration_of_copy, meaning_o
 from include.recovery.pgbackrest.segments import SEGMENT_BYTES, position_of
 from include.recovery.pgbackrest.target import Target
 from include.recovery.pgbackrest.tool import PgBackRest
-from include.recovery.pgbackrest.wal import Finding
+from include.recovery.pgbackrest.wal import Finding, Trouble
 from include.recovery.pgbackrest.wal_content import archive_path, examine_segments
 from include.recovery.postgres.failures import meaning_of_session
 from include.recovery.postgres.scratch import ScratchServer
@@ -46,9 +46,11 @@ _ASK = """
 """
 _SETTINGS = {
     "hot_standby": "on", "recovery_target_timeline": "latest", "wal_retrieve_retry_interval": "2s",
-    # A query of ours must never hold up the replay.
-    "max_standby_archive_delay": "0",
+    # A query of ours must not hold up the replay, and takes less than that.
+    "max_standby_archive_delay": "10s",
 }
+_ODD = (Trouble.NO_HISTORY, Trouble.DUPLICATE, Trouble.UNKNOWN_FILE)
+"""What the listing tells of strangers in the archive; holes and damage are the replay's own to find."""
 _LOG_BYTES = 128 * 1024
 _RESTORED = re.compile(r'restored log file "([0-9A-F]{24})" from archive')
 _MESSAGE = re.compile(r"(?:FATAL|PANIC|ERROR|WARNING|LOG|WARN):\s+(.*)")
@@ -165,8 +167,8 @@ class ReplayProof:
             server = ScratchServer.attach(self.directory).server()
             with server.connect(timeout=5) as connection:
                 row = connection.execute(_ASK).fetchone()
-        except (SourceUnavailable, SourceError):
-            return ReplayState(now, running=False, said=told.trouble)
+        except (SourceUnavailable, SourceError) as error:
+            return ReplayState(now, running=False, said=told.trouble or str(error))
         except psycopg.Error as error:
             return ReplayState(now, running=False, said=str(meaning_of_session(error, server, "asking the replay")))
         assert row is not None
@@ -198,6 +200,7 @@ class ReplayProof:
         return judge_replay(
             state, report.archive, report.lineage, proven_from=self.proven_from, allowance=allowance, silence=silence,
             opened=self._opened(tool, state, report, allowance),
+            odd=tuple(finding for finding in report.findings if finding.trouble in _ODD),
         )
 
     def _opened(

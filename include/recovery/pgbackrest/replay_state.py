@@ -94,6 +94,7 @@ def judge_replay(
     allowance: timedelta,
     silence: timedelta | None = None,
     opened: tuple[Finding, ...] = (),
+    odd: tuple[Finding, ...] = (),
 ) -> ReplayReport:
     """What the standby's state means.
 
@@ -102,9 +103,10 @@ def judge_replay(
     :param allowance: how long an archived segment may wait to be replayed.
     :param silence: how long the archive may get no new segment before that is a concern; None: not this one's matter.
     :param opened: what was found wrong with the segments that it should replay next.
+    :param odd: what is wrong with the archive whether anything waits or not, such as WAL of an unknown timeline.
     """
     where = archive.name
-    concerns: list[Concern] = []
+    concerns = [_named(finding) for finding in odd]
     if silence is not None and (archive.newest_at is None or state.at - archive.newest_at > silence):
         since = "ever" if archive.newest_at is None else f"since {archive.newest_at:%Y-%m-%d %H:%M:%S}+00"
         concerns.append(Concern(
@@ -116,7 +118,8 @@ def judge_replay(
         concerns += [_named(finding) for finding in opened]
         concerns.append(Concern(
             Severity.CRITICAL, "replay standby",
-            f"{where}: the standby that replays the archive has ended{_because(state.said)}; start it again, and "
+            f"{where}: the standby that replays the archive does not run or does not answer"
+            f"{_because(state.said)}; start it again, and "
             "until then no new WAL is proven",
         ))
         return ReplayReport(
@@ -145,7 +148,7 @@ def judge_replay(
         concerns += [_named(finding) for finding in opened]
         if not opened:
             concerns += _gap(archive, lineage, state.position, waiting, where)
-    if late and not concerns:
+    if late and all(concern.cause == "archive silent" for concern in concerns):
         first = waiting[0].name(size)
         concerns.append(Concern(
             Severity.CRITICAL, "replay lag",

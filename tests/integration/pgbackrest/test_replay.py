@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,7 +72,7 @@ def test_it_replays_what_is_archived_and_outlives_who_started_it(small_world: Wo
     # The standby that stopped is no green; it is brought back from the newest backup.
     ScratchServer.end(proof.directory)
     dead = found.ask(datetime.now(UTC), allowance=SOON)
-    assert "the standby that replays the archive has ended" in dead.problems[-1]
+    assert "the standby that replays the archive does not run" in dead.problems[-1]
     until(
         ReplayProof.start(
             small_world.configuration, proof.directory, repository=1, major=15, superuser="postgres",
@@ -122,6 +123,19 @@ def test_it_follows_a_promotion(small_world: World) -> None:
     with ScratchServer.attach(proof.directory).server().connect() as connection:
         rows = connection.execute("SELECT text FROM public.notes ORDER BY id").fetchall()
     assert rows[-1] == ("after the promotion",)
+
+
+def test_a_segment_of_a_timeline_that_nobody_knows(small_world: World) -> None:
+    small_world.back_up()
+    proof = started(small_world)
+    name = closed(small_world, "one")
+    until(proof, lambda each: each.ok and each.waiting == 0)
+    file = wal_file(small_world, name)
+    folder = file.parent.with_name(f"00000002{file.parent.name[8:]}")
+    folder.mkdir()
+    shutil.copy(file, folder / f"00000002{file.name[8:]}")
+    report = until(proof, lambda each: not each.ok)
+    assert any("timeline 2 has WAL and no file 00000002.history" in problem for problem in report.problems), report
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def test_a_standby_that_has_ended_is_never_green() -> None:
     report = judged(None, archive(range(1, 10)), said="FATAL of some kind")
     assert not report.ok
     assert report.lag_bytes is None
-    assert "has ended (FATAL of some kind); start it again" in report.problems[0]
+    assert "does not run or does not answer (FATAL of some kind); start it again" in report.problems[0]
 
 
 def test_a_paused_replay_and_a_silent_archive() -> None:
