@@ -1,6 +1,7 @@
 """What recovery is, without Airflow: the inner ring. It imports neither Airflow nor the other two rings.
 
     errors, connections, processes   what everything else stands on
+    concerns                         what a watcher found, how grave, of which cause
     policy                           the YAML of each protected system, and what it promises
     stores, keys, parts              where backups lie, with which keys, in which form
     catalog, replication, copies     what exists, what is proven about it, and where its copies are

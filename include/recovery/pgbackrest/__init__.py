@@ -23,6 +23,12 @@
     segments       names and arithmetic of WAL segments and timelines
     wal            what WAL is archived: holes, duplicates, empty ones, how far each backup reaches
     wal_content    one archived segment opened: size, checksum, system, address
+    replay         a standby that replays the archive and nothing else: each segment is proven within minutes
+    replay_state   how far it is, and what keeps it from going on
+    drill          the monthly drill: to a verifiable point, then to a random second, measured
+    drill_window   where the drill aims, and whether the heartbeat says that it got there
+    pages          pg_amcheck and pg_checksums on a restored copy
+    protection     the primary's disk, queue and slots: what protection may not do to it
 
 pgBackRest does the copying, the compression and the encryption; Lifeboat schedules, checks, catalogs, restores, proves.
 It runs on the database's host as the server's operating-system user. Secrets are in its file (mode 0600) and nowhere

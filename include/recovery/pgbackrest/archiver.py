@@ -9,10 +9,13 @@ from typing import Any
 
 import psycopg
 
+from include.recovery.concerns import Concern, Severity
 from include.recovery.pgbackrest.segments import position_of, segment_of_name
 from include.recovery.postgres.failures import meaning_of_session
 from include.recovery.postgres.server import PostgresServer
 
+FAILING_CRITICAL = timedelta(minutes=10)
+DISK_CRITICAL = timedelta(hours=2)
 _RATE_SECONDS = 30
 _STATE = """
     SELECT a.archived_count, a.last_archived_wal, a.last_archived_time, a.failed_count, a.last_failed_wal,
@@ -85,12 +88,17 @@ class ArchiverVerdict:
     """What it means.
 
     :param disk_full_in: None when WAL goes, or does not grow.
-    :param problems: each a sentence; empty when all is well.
+    :param concerns: what is wrong, by severity and cause; empty when all is well.
     """
 
     failing_for: timedelta | None
     disk_full_in: timedelta | None
-    problems: tuple[str, ...]
+    concerns: tuple[Concern, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Each a sentence; empty when all is well."""
+        return tuple(concern.sentence for concern in self.concerns)
 
 
 def ask_archiver(server: PostgresServer) -> ArchiverState:
@@ -123,32 +131,38 @@ def judge_archiver(
     :param earlier: a state of some time ago, for a better rate.
     :param disk_margin: warn when the disk will be full sooner than this.
     """
-    problems: list[str] = []
+    concerns: list[Concern] = []
     since = state.failing_since
     failing_for = None if since is None else state.at - since
     if failing_for is not None and failing_for > allowance:
-        problems.append(
+        concerns.append(Concern(
+            Severity.CRITICAL if failing_for >= FAILING_CRITICAL else Severity.WARNING, "archive_command",
             f"archive_command has been failing for {_span(failing_for)}, last at {state.last_failed}: {state.waiting} "
-            "segments wait; see pgBackRest's log and whether the repository can be reached"
-        )
+            "segments wait; see pgBackRest's log and whether the repository can be reached",
+        ))
     elif state.waiting_since is not None and state.at - state.waiting_since > allowance:
-        problems.append(
-            f"the oldest of {state.waiting} finished WAL segments has waited {_span(state.at - state.waiting_since)} "
-            f"to be archived, {_span(allowance)} are allowed; see pgBackRest's log"
-        )
+        waited = state.at - state.waiting_since
+        concerns.append(Concern(
+            Severity.CRITICAL if waited >= max(FAILING_CRITICAL, 2 * allowance) else Severity.WARNING,
+            "archive_command",
+            f"the oldest of {state.waiting} finished WAL segments has waited {_span(waited)} "
+            f"to be archived, {_span(allowance)} are allowed; see pgBackRest's log",
+        ))
     waiting = state.waiting * state.segment_bytes
     if queue_max is not None and waiting > queue_max // 2:
-        problems.append(
+        concerns.append(Concern(
+            Severity.CRITICAL if waiting > queue_max * 3 // 4 else Severity.WARNING, "archive queue",
             f"{_mib(waiting)} of WAL wait to be archived; beyond {_mib(queue_max)} pgBackRest drops WAL to save the "
-            "disk, and a full backup is needed then: make the repository reachable"
-        )
+            "disk, and a full backup is needed then: make the repository reachable",
+        ))
     full = _disk_full_in(state, earlier) if state.waiting else None
     if full is not None and full < disk_margin:
-        problems.append(
+        concerns.append(Concern(
+            Severity.CRITICAL if full < DISK_CRITICAL else Severity.WARNING, "disk of pg_wal",
             f"the disk of pg_wal will be full in {_span(full)} at the present rate ({_mib(state.free_bytes or 0)} "
-            "free), and the server stops then: make the repository reachable, or make room"
-        )
-    return ArchiverVerdict(failing_for, full, tuple(problems))
+            "free), and the server stops then: make the repository reachable, or make room",
+        ))
+    return ArchiverVerdict(failing_for, full, tuple(concerns))
 
 
 def _disk_full_in(state: ArchiverState, earlier: ArchiverState | None) -> timedelta | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,7 @@ def restore(
     force: bool = False,
     databases: Sequence[str] = (),
     tablespaces: str | None = None,
+    standby: bool = False,
     keep_archiving: bool = False,
     options: Mapping[str, str] | None = None,
 ) -> list[str]:
@@ -105,11 +107,12 @@ def restore(
     :param force: with ``delta``, judge files by size and time and not by checksum.
     :param databases: only these get their rows; the others come back as empty husks. The system's own always come.
     :param tablespaces: a folder that gets all tablespaces; None leaves them where they were.
+    :param standby: never open: go on replaying whatever is archived. Only for the newest state.
     :param keep_archiving: False switches archiving off in the copy, so that it never writes to the original's archive.
     """
     words = [f"--repo={repository}", f"--set={label}"]
     if target.kind == "newest":
-        words.append("--type=default")
+        words.append("--type=standby" if standby else "--type=default")
     else:
         words += [f"--type={target.kind}", f"--target={target.value}", "--target-action=promote"]
         if not target.inclusive and target.kind in {"time", "lsn", "xid"}:
@@ -122,6 +125,12 @@ def restore(
     words += [] if keep_archiving else ["--archive-mode=off"]
     words += [f"--{name}={value}" for name, value in (options or {}).items()]
     return call.argv("restore", *words, general=_TELLING)
+
+
+def archive_get(call: Call) -> str:
+    """The server's ``restore_command``: fetch one segment from the archive."""
+    words = call.argv("archive-get", general=_WARNING)
+    return " ".join(shlex.quote(word).replace("%", "%%") for word in words) + ' %f "%p"'
 
 
 def verify(call: Call, repository: int) -> list[str]:

@@ -117,6 +117,7 @@ def restore_cluster(
     repository: int,
     delta: bool = False,
     databases: Sequence[str] = (),
+    standby: bool = False,
     progress: Progress = NO_PROGRESS,
     stop: threading.Event | None = None,
     program: str = commands.PROGRAM,
@@ -127,6 +128,7 @@ def restore_cluster(
     :param directory: of the scratch server; must not hold a cluster, unless ``delta`` uses what is there.
     :param label: of the backup to begin with; ``choose`` finds it.
     :param databases: only these get their rows; the others come back as empty husks that nobody can log in to.
+    :param standby: as a standby that replays the archive and never opens; ``replay`` starts it.
     :raises Refused: when the folder is the original's, holds a running server, or is not empty.
     :raises BackupCorrupt, StoreUnavailable, WrongKey: see ``failures``.
     """
@@ -142,7 +144,7 @@ def restore_cluster(
     tool = PgBackRest.of(copy, program=program)
     argv = commands.restore(
         tool.call, target, repository, label=label, delta=delta, databases=databases,
-        tablespaces=str(place / "tablespaces"),
+        tablespaces=str(place / "tablespaces"), standby=standby,
     )
     tool.outcome(
         argv, f"restoring {label} from repository {repository} to {target.in_words}", stop=stop,

@@ -17,6 +17,11 @@
     restore     parts -> a new database
     tables      parts -> some tables, in a schema of their own
     scratch     a throw-away server behind a unix socket
+    scratch_process, scratch_settings    how it is found again and ended; what it is set to
+    replication_state    what a primary and a standby say of their replication
+    standby     how far a hot standby is behind, and whether it is a candidate for failover
+    slots       replication slots: do they hold what is needed, can one fill the disk?
+    backoff     should a backup wait, since replicas lag or sessions queue?
     prepare     least-privilege roles and functions in a protected database
     functions   what prepare installs in the schema lifeboat, as SQL
     heartbeat   a counter and a time in each source: measured loss, skew between sources

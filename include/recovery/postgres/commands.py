@@ -126,3 +126,16 @@ def stop_cluster(tools: Tools, data: str, *, mode: str, wait: int) -> list[str]:
     return [
         tools.path("pg_ctl"), "stop", "--pgdata", data, "--mode", mode, "--wait", "--timeout", str(wait), "--silent"
     ]
+
+
+def check_structure(tools: Tools, *, jobs: int) -> list[str]:
+    """Check every table and B-tree index of all databases, also that each row is in each index."""
+    return [
+        tools.path("pg_amcheck"), "--all", "--install-missing", "--heapallindexed",
+        f"--jobs={jobs}", "--no-password",
+    ]  # fmt: skip
+
+
+def check_checksums(tools: Tools, data: str) -> list[str]:
+    """Compare the checksum of every page of a cluster that is shut down."""
+    return [tools.path("pg_checksums"), "--check", "--pgdata", data]
