@@ -127,4 +127,4 @@ def test_a_drill_whose_server_is_killed_is_red_and_torn_down(airflow_server: Air
         log = run.log("restore.load__main-db")
     except LabError as error:  # pragma: no cover - what the API says then is the failure
         pytest.fail(str(error))
-    assert "SourceUnavailable" in log
+    assert "SourceUnavailable" in log, log[-6000:]

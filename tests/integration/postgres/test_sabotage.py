@@ -234,7 +234,7 @@ def test_one_changed_value_and_one_missing_row_are_found(
 
 
 KILLED = """
-import sys
+import sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from include.recovery.catalog.catalog import Catalog
@@ -253,13 +253,14 @@ class Tell:
         before, self.left = self.left, self.left - content
         if before > 0 >= self.left:
             print("dumping", flush=True)
+            time.sleep(60)  # so long does its pg_dump wait for room in the pipe
 
 server = PostgresServer(host=host, port=int(port), user=user, password=password, database=database)
 catalog = Catalog(FolderStore("local", Path(folder)))
 keyring = Keyring([EscrowWrapper(public_key_pem=Path(public).read_text())])
 owner = Owner.of_this_process("killed", 1)
 with catalog.begin("shop", "main-db", "postgres", owner=owner, keyring=keyring) as in_progress:
-    back_up_database(server, in_progress, BackupOptions(zstd_level=19, streams=2), progress=Tell())
+    back_up_database(server, in_progress, BackupOptions(zstd_level=1, streams=2), progress=Tell())
 """
 
 
