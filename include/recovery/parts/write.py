@@ -8,7 +8,6 @@ parts are stored at once. Memory is three upload buffers of 5 MiB and two frames
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,6 @@ from include.recovery.parts.message import encrypting
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.stores.port import ObjectStore
 
-READ_BYTES = 1024 * 1024
 VOLUME_BYTES = 43 * 1024**3
 """Compressed bytes of one volume: 8,800 parts of 5 MiB, below S3's limit of 10,000."""
 
@@ -53,7 +51,6 @@ def store_part(
     :param finished: called at the stream's end and before its last bytes become visible; raises when the stream's
         producer failed, so that half a dump is never stored as a whole one.
     """
-    _widen(stream)
     content = _Counted(stream)
     frames = Compressed(content, zstd_level)
     compressed = _Volumes(cast(BinaryIO, frames))
@@ -130,14 +127,6 @@ def _forget(store: ObjectStore, key: str) -> None:
         for version in list(store.versions(key)):
             store.delete(version.key, version.id)
     except LifeboatError:
-        return
-
-
-def _widen(stream: BinaryIO) -> None:
-    """Let a pipe hold 1 MiB instead of 64 KiB: fewer switches between the producer and us."""
-    try:
-        fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, READ_BYTES)
-    except (OSError, AttributeError, ValueError):
         return
 
 
