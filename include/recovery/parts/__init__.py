@@ -3,6 +3,6 @@
 write.py     stream -> zstd -> AES-256-GCM -> multipart upload
 compress.py  zstd, in frames, at the level that pays
 read.py      the way back, and the check of what is stored
-message.py   the public message format of the AWS Encryption SDK; message_format.py is its bytes
+message.py   the public message format of the AWS Encryption SDK
 progress.py  who is told how far it is
 """

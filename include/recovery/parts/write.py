@@ -1,6 +1,6 @@
 """One stream into one part: compress, encrypt, upload, and hash what is stored. Nothing touches the disk.
 
-    stream ──> zstd (two threads) ──4 MiB frames──> AES-256-GCM ──1 MiB──> SHA-512 ──> multipart upload (two threads)
+    stream ──> zstd (two threads) ──4 MiB frames──> AES-256-GCM ──256 KiB──> SHA-512 ──> multipart upload (two threads)
 
 The calling thread reads, encrypts and hashes; zstd, AES and SHA-512 all release the interpreter's lock, so several
 parts are stored at once. Memory is three upload buffers of 5 MiB and two frames, whatever the size.

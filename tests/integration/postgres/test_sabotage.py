@@ -44,8 +44,10 @@ def nothing_remains(depot: Depot) -> bool:
 @pytest.fixture
 def sizable(fresh_database: PostgresServer) -> PostgresServer:
     """A database of some 100 MB, so that there is a middle for things to happen in."""
+    # Text that hardly compresses: what is compressed ahead must not swallow a whole table.
+    filler = " || ".join(f"md5(g || '{letter}')" for letter in "abcdefgh")
     for name in ("one", "two", "three"):
-        run(fresh_database, f"CREATE TABLE public.{name} AS SELECT g AS id, repeat(md5(g::text), 8) AS filler"
+        run(fresh_database, f"CREATE TABLE public.{name} AS SELECT g AS id, {filler} AS filler"
                             " FROM generate_series(1, 120000) g")
     return fresh_database
 
