@@ -24,9 +24,13 @@ def scratch_root() -> Path:
     return Path(os.environ.get("LIFEBOAT_SCRATCH") or Path(tempfile.gettempdir()) / "lifeboat")
 
 
-def scratch_folder(run: RunFacts) -> Path:
-    """The folder of a run, short because a unix socket's path must be, and the same for every try of every task."""
-    return scratch_root() / hashlib.sha256(run.run_key.encode()).hexdigest()[:12]
+def scratch_folder(run: RunFacts, source: str | None = None) -> Path:
+    """The folder of a run, short because a unix socket's path must be, and the same for every try of every task.
+
+    :param source: for a copy of this source's whole cluster, which needs a server of its own.
+    """
+    of = run.run_key if source is None else f"{run.run_key}/{source}"
+    return scratch_root() / hashlib.sha256(of.encode()).hexdigest()[:12]
 
 
 def attach(run: RunFacts) -> ScratchServer:
