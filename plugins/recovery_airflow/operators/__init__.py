@@ -7,6 +7,7 @@ recovery_point       RecoveryPointOperator
 physical_backup      PgBackRestBackupOperator, PgBackRestCheckOperator, PgBackRestRestoreOperator
 verification         StoredPartsCheckOperator, ChecksumCompareOperator, ValidationQueriesOperator
 offsite_copy         FindMissingCopiesOperator, S3ReplicateOperator
+recovery_point       RecoveryPointOperator: a moment with a fingerprint, to which a restore can be compared
 retention            PlanRetentionOperator, ExpireBackupsOperator
 scratch_server       ScratchServerStartOperator, ScratchRoomOperator, ScratchServerStopOperator
 physical_drill       the drill of a cluster: check the archive, pick, recover, compare, query, check pages, heartbeat
