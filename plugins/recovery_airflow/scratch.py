@@ -24,13 +24,14 @@ def scratch_root() -> Path:
     return Path(os.environ.get("LIFEBOAT_SCRATCH") or Path(tempfile.gettempdir()) / "lifeboat")
 
 
-def scratch_folder(run: RunFacts, source: str | None = None) -> Path:
-    """The folder of a run, short because a unix socket's path must be, and the same for every try of every task.
+def scratch_folder(run: RunFacts) -> Path:
+    """The folder of a run, short because a unix socket's path must be, and the same for every try of every task."""
+    return scratch_root() / hashlib.sha256(run.run_key.encode()).hexdigest()[:12]
 
-    :param source: for a copy of this source's whole cluster, which needs a server of its own.
-    """
-    of = run.run_key if source is None else f"{run.run_key}/{source}"
-    return scratch_root() / hashlib.sha256(of.encode()).hexdigest()[:12]
+
+def copy_folder(run: RunFacts, source: str) -> Path:
+    """The folder of a run for a cluster that is recovered to a moment; one for each source."""
+    return scratch_root() / hashlib.sha256(f"{run.run_key} {source}".encode()).hexdigest()[:12]
 
 
 def attach(run: RunFacts) -> ScratchServer:

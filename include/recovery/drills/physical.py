@@ -14,6 +14,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from include.recovery.catalog.in_use import mark
 from include.recovery.catalog.model import CompleteBackup, Proof, ProofLevel
 from include.recovery.drills.aim import Aim, Drilled
-from include.recovery.errors import BackupCorrupt, NotIdentical, Refused, SourceUnavailable
+from include.recovery.errors import BackupCorrupt, CopyLost, NotIdentical, Refused, SourceUnavailable, ToolFailed
 from include.recovery.evidence.model import Check, Outcome
 from include.recovery.evidence.words import duration, size
 from include.recovery.fingerprint.model import Comparison
@@ -151,7 +152,7 @@ class PhysicalDrill:
 
     def check_structure(self, aim: Aim) -> Check:
         """Tables and indexes of the running copy: is every page well formed, is every row in every index?"""
-        server, began = ScratchServer.attach(self.directory).server(), monotonic()
+        server, began = self._server().server(), monotonic()
         tools = find(major_of(aim.backup.manifest.server_version), tool="pg_amcheck")
         workers = self.drilled.source.fingerprint.workers
         problems = check_structure(tools, server, jobs=workers, stop=self.stop)
@@ -163,13 +164,16 @@ class PhysicalDrill:
         :return: skipped, and not required, where the cluster keeps no checksums.
         """
         began = monotonic()
-        try:
+        with suppress(SourceUnavailable):  # an earlier try has done so; one that died by itself is refused below
             ScratchServer.attach(self.directory).shut_down()
-        except SourceUnavailable:
-            # An earlier try has done so. One that died by itself is refused by pg_checksums.
-            ScratchServer.end(self.directory)
+        ScratchServer.end(self.directory)
         tools = find(major_of(aim.backup.manifest.server_version), tool="pg_checksums")
-        problems = check_checksums(tools, self.directory / "data", stop=self.stop)
+        try:
+            problems = check_checksums(tools, self.directory / "data", stop=self.stop)
+        except ToolFailed as error:
+            if "must be shut down" in error.stderr:
+                raise CopyLost(f"{self.drilled.name}: the copy's server died, so its pages prove nothing") from error
+            raise
         expected = "every page as its checksum says"
         if problems is not None:
             return self._pages(aim, CHECKSUMS, expected, problems, began)
@@ -218,9 +222,15 @@ class PhysicalDrill:
     def copy(self) -> PostgresServer:
         """The source's database in the running copy.
 
-        :raises SourceUnavailable: when the scratch server does not run (any more).
+        :raises CopyLost: when its server does not run (any more).
         """
-        return ScratchServer.attach(self.directory).server(self.drilled.source.database)
+        return self._server().server(self.drilled.source.database)
+
+    def _server(self) -> ScratchServer:
+        try:
+            return ScratchServer.attach(self.directory)
+        except SourceUnavailable as error:
+            raise CopyLost(f"{self.drilled.name}: {error}") from error
 
     def _restore(self, backup: CompleteBackup, target: Target, progress: Progress) -> Restored:
         # What an earlier restore or try has left is the beginning of this one: only what differs is copied.

@@ -14,7 +14,7 @@ from include.recovery.evidence.words import duration, moment, plural
 from include.recovery.policy.durations import print_duration
 from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress
 from recovery_airflow.results import CompareResult, HeartbeatResult, PointResult, SecondResult, ValidationResult, keep
-from recovery_airflow.scratch import scratch_folder
+from recovery_airflow.scratch import copy_folder
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,7 +39,7 @@ class PhysicalDrillStepOperator(StepOperator):
         """The drill as every step of the run sees it."""
         system = self.workspace.system(self.system)
         drilled = Drilled(self.workspace, system, system.source(self.source), self.store, run.started_at)
-        return PhysicalDrill(drilled, scratch_folder(run, self.source), run.info, self.stop)
+        return PhysicalDrill(drilled, copy_folder(run, self.source), run.info, self.stop)
 
 
 class DrillArchiveCheckOperator(PhysicalDrillStepOperator):
@@ -216,7 +216,7 @@ class RecoverSecondOperator(PhysicalDrillStepOperator):
         manifest = copy.backup.manifest
         result = SecondResult(
             source=self.source, seconds=copy.seconds, backup=manifest.id, store=self.store, second=second,
-            target=str(scratch_folder(run, self.source)), stored_bytes=manifest.stored_size, base=copy.label,
+            target=str(copy_folder(run, self.source)), stored_bytes=manifest.stored_size, base=copy.label,
             note=self.note,
         )  # fmt: skip
         return {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from include.recovery.evidence.words import size
 from include.recovery.postgres.scratch import Profile, ScratchServer, version_needed
 from recovery_airflow.operators.step import RunFacts, StepOperator
-from recovery_airflow.scratch import scratch_folder, scratch_root
+from recovery_airflow.scratch import copy_folder, scratch_folder, scratch_root
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,7 +48,7 @@ class ScratchRoomOperator(StepOperator):
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         for source in self.sources:
-            ScratchServer.remove(scratch_folder(run, source))
+            ScratchServer.remove(copy_folder(run, source))
         root = scratch_root()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return {"sentence": f"{root} has {size(shutil.disk_usage(root).free)} free"}
@@ -65,7 +65,7 @@ class ScratchServerStopOperator(StepOperator):
         self.sources = tuple(sources)
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
-        wanted = [scratch_folder(run, source) for source in self.sources] or [scratch_folder(run)]
+        wanted = [copy_folder(run, source) for source in self.sources] or [scratch_folder(run)]
         there = [folder for folder in wanted if folder.exists()]
         for folder in wanted:
             ScratchServer.remove(folder)  # also where the folder is gone: a process may have outlived it
