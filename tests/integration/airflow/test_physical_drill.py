@@ -95,7 +95,7 @@ def report_of(server: AirflowServer, run: Run) -> DrillReport:
     return found
 
 
-@pytest.mark.demand("D6", "R13", "L15", "L24", "D10")
+@pytest.mark.demand("D6", "R13", "L24")
 def test_a_cluster_is_recovered_from_the_other_region_and_proven_to_the_row(airflow_server: AirflowServer) -> None:
     point, _ = new_point(airflow_server)
     run = green(airflow_server.run(DRILL))

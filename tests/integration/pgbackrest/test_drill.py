@@ -186,7 +186,7 @@ def recovered(drill: PhysicalDrill) -> tuple[Aim, Copy]:
     return aim, drill.recover_to_point(aim)
 
 
-@pytest.mark.demand("L15", "R6", "D6")
+@pytest.mark.demand("L15")
 def test_every_step_proves_and_measures_and_a_failed_one_is_never_green(shop: Shop) -> None:
     point, segments = lived_in(shop)
     all_is_well(shop, point)
