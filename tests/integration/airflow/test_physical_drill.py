@@ -131,7 +131,9 @@ def test_a_cluster_is_recovered_from_the_other_region_and_proven_to_the_row(airf
     (status,) = shown.sources
     assert shown.proven_how == "monthly drill"
     assert status.recoverable_by.startswith("WAL in store ")
-    assert (status.age_seconds or 999) < 60
+    assert status.age_seconds is not None
+    assert status.age_seconds < 60
+    assert shown.problems == ()
     assert list(airflow_server.scratch.iterdir()) == [], "the scratch server is still there"
 
 
