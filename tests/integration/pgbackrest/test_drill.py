@@ -41,7 +41,7 @@ from tests.fixtures.shared import SharedServers
 from tests.fixtures.small_systems import physical_policy
 from tests.integration.pgbackrest.test_verbs import EscrowWorkspace
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 STANZA = "shop-main-db"
 EVERY = timedelta(seconds=2)
 
