@@ -159,6 +159,11 @@ def test_a_drill_of_a_cluster_shows_each_of_its_steps_and_tears_down(dags: dict[
     second = dag.get_task("second.recover_second__main-db")
     assert second.upstream_task_ids == {"second.pick_second__main-db", "pages.check_checksums__main-db"}
     assert {task.store for task in dag.tasks if hasattr(task, "store")} == {"offsite"}
+    # One wrong thing keeps no other from being found; without a copy, or a second, there is nothing to look at.
+    for name in ("pages.check_structure", "pages.check_checksums", "second.recover_second"):
+        assert dag.get_task(f"{name}__main-db").trigger_rule == TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, name
+    for name in ("pages.check_structure", "pages.check_checksums"):
+        assert "restore.recover_point__main-db" in dag.get_task(f"{name}__main-db").upstream_task_ids
 
 
 @pytest.mark.parametrize("wish", ["newest point", "random second"])

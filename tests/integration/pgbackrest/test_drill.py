@@ -112,7 +112,8 @@ def shop(shared_servers: SharedServers, keyring: Keyring) -> Iterator[Shop]:
         cluster.ensure_database("shop", SUPERUSER)
         policies = place / "policies"
         policies.mkdir()
-        (policies / "shop.yaml").write_text(json.dumps(physical_policy("shop", {"streams": 1}, heartbeat="2s")))
+        policy = physical_policy("shop", {"streams": 1}, heartbeat="2s", push_allowance="1s")
+        (policies / "shop.yaml").write_text(json.dumps(policy))
         (policies / "platform.yaml").write_text(json.dumps({
             "stores": {"primary": {"kind": "folder", "path": str(place / "primary"), "site": "here", "medium": "disk",
                                    "provider": "us"}},
