@@ -55,7 +55,10 @@ class PointInTime:
     def make_room(self, job: Job) -> str:
         removed = drop_staging(job.staging)
         job.scratch.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        needed = int(_recovery(job).cluster_bytes * _SPARE)
+        needed = _recovery(job).cluster_bytes
+        if job.plan.mode is Mode.REHEARSAL:
+            needed += job.planned.target.size  # there the copy is on this machine too
+        needed = int(needed * _SPARE)
         free = shutil.disk_usage(job.scratch.parent).free
         if free < needed and not _is_begun(job):
             raise Refused(
