@@ -9,6 +9,7 @@ from typing import Literal
 from include.recovery.catalog.model import ProofLevel
 from include.recovery.evidence.records import Instant, Record, digest
 from include.recovery.evidence.words import duration, listed, moment, plural, size
+from include.recovery.runbook.cluster_target import ClusterFacts
 from include.recovery.runbook.target import TargetFacts
 
 
@@ -27,6 +28,7 @@ class PlannedSource(Record):
     :param level: how far that backup had been proven when the plan was made.
     :param tables: qualified names; empty means the whole database.
     :param target: the live database as it was found when the plan was made.
+    :param cluster: the whole cluster as it was found then; None unless all of it is replaced.
     :param safety_copy: where what is there now is kept: a database, or a schema when single tables are replaced.
     :param loss_seconds: age of the recovery point when the plan was made: what is written since then is lost.
     :param rpo_seconds: the objective for that loss.
@@ -42,6 +44,7 @@ class PlannedSource(Record):
     proven_at: Instant | None = None
     tables: tuple[str, ...] = ()
     target: TargetFacts
+    cluster: ClusterFacts | None = None
     safety_copy: str
     loss_seconds: float
     rpo_seconds: float | None = None
