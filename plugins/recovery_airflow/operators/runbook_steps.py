@@ -10,12 +10,12 @@ from include.recovery.catalog.in_use import mark
 from include.recovery.errors import PolicyError
 from include.recovery.evidence.history import read_reports
 from include.recovery.evidence.words import duration, plural
-from include.recovery.postgres.facts import target_facts
 from include.recovery.postgres.scratch import ScratchServer, version_needed
 from include.recovery.postgres.swap import isolate
-from include.recovery.runbook.assess import assess
+from include.recovery.runbook.methods import method_for
+from include.recovery.runbook.methods.port import Wanted
 from include.recovery.runbook.plan import Mode, PlannedSource, RecoveryPlan
-from include.recovery.runbook.planning import Choice, draft_plan
+from include.recovery.runbook.planning import draft_plan
 from include.recovery.runbook.stand_in import build_stand_in
 from recovery_airflow.notifications.slack_alerts import send_notice
 from recovery_airflow.operators.runbook_step import PlannedStepOperator
@@ -88,7 +88,12 @@ class PlanRecoveryOperator(StepOperator):
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         system = self.workspace.system(self.system)
         tables = tuple(context["params"][Field.TABLES]) if self.scenario == "table_corruption" else ()
-        choices = [self.choice(source.name, tables) for source in system.sources]
+        method = method_for(self.scenario)
+        choices = [
+            method.choose(Wanted(self.workspace, system, source, self.wish, tables, now, self.log.info))
+            for source in system.sources
+            if method.concerns(source)
+        ]
         plan = draft_plan(
             system,
             self.scenario,
@@ -105,23 +110,6 @@ class PlanRecoveryOperator(StepOperator):
         self.log.info("%s", plan.in_words())
         lost = f"loses what was written in the last {duration(plan.loss_seconds)}"
         return {"digest": plan.digest, "sentence": f"plan {plan.digest[:12]}: {self.wish}, {lost}"}
-
-    def choice(self, name: str, tables: tuple[str, ...]) -> Choice:
-        """What to do about one source."""
-        system = self.workspace.system(self.system)
-        source = system.source(name)
-        catalog = self.workspace.catalog()
-        assessment = assess(
-            catalog.backups(system=self.system, source=name, kind=source.kind),
-            system=self.system,
-            source=name,
-            now=now(),
-            rpo_seconds=system.rpo(source).total_seconds(),
-        )
-        self.log.info("%s", assessment.in_words(system.time_zone))
-        backup = catalog.pick(self.system, name, source.kind, self.wish)
-        live = self.workspace.server(source, role="restore")
-        return Choice.of(assessment, backup, target_facts(live, tables=tables, now=now()), tables=tables)
 
 
 class BuildStandInOperator(StepOperator):
