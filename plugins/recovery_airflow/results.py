@@ -43,9 +43,13 @@ class RestoreResult(StepResult):
 
 
 class CompareResult(StepResult):
-    """A restored copy has been compared with its backup's fingerprint."""
+    """A restored copy has been compared with its backup's fingerprint.
+
+    :param checks: what was looked at beside the rows.
+    """
 
     comparison: Comparison
+    checks: tuple[Check, ...] = ()
 
 
 class ValidationResult(StepResult):
@@ -90,15 +94,18 @@ def evidence_of(
     validated: ValidationResult | None,
     swapped: SwapResult | None = None,
     tables: Sequence[str] = (),
+    kept_until: datetime | None = None,
     began: datetime,
 ) -> SourceEvidence:
     """Everything that a run has shown about one source's backup.
 
     :param tables: the tables that were put back; empty means all of it, and then the system's own questions count too.
+    :param kept_until: the moment of the restored data, where it is not that of the backup.
     :param began: when the run did; the age of the recovery point counts from there.
     """
     manifest = backup.manifest
     source = system.source(manifest.source)
+    snapshot_at = kept_until or manifest.snapshot_at
     must_validate = bool(source.validation) and not tables
     level = ProofLevel.STORED if restored is None else ProofLevel.RESTORED
     if compared is not None and compared.comparison.identical:
@@ -110,7 +117,7 @@ def evidence_of(
         kind=manifest.kind,
         backup=manifest.id,
         store=store,
-        snapshot_at=manifest.snapshot_at,
+        snapshot_at=snapshot_at,
         tables=tuple(tables),
         target=restored.target if restored else "",
         safety_copy=swapped.safety_copy if swapped else None,
@@ -122,7 +129,7 @@ def evidence_of(
         stored_bytes=restored.stored_bytes if restored else 0,
         restored_bytes=manifest.source_size,
         rpo=Measured(
-            seconds=max(0.0, (began - manifest.snapshot_at).total_seconds()),
+            seconds=max(0.0, (began - snapshot_at).total_seconds()),
             objective_seconds=system.rpo(source).total_seconds(),
             assumed="rpo" in system.objective(source).assumed,
         ),

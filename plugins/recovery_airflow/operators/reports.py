@@ -191,7 +191,7 @@ class RunbookReportOperator(ReportOperator):
                 evidence_of(
                     system, backup, planned.store, restored=restored.get(name), compared=compared.get(name),
                     validated=validated.get(name), swapped=swapped.get(name), tables=planned.tables,
-                    began=run.started_at,
+                    kept_until=planned.snapshot_at, began=run.started_at,
                 )
             )  # fmt: skip
         scenario = system.scenario(self.scenario)
@@ -220,7 +220,8 @@ class RunbookReportOperator(ReportOperator):
                 assumed="rto" in scenario.assumed,
             ),
             **self.common(
-                run, context, sources, [check for v in (*validated.values(), *logins.values()) for check in v.checks]
+                run, context, sources,
+                [check for v in (*compared.values(), *validated.values(), *logins.values()) for check in v.checks],
             ),
         )
 

@@ -21,7 +21,7 @@ from recovery_airflow.notifications.slack_alerts import send_notice
 from recovery_airflow.operators.runbook_step import PlannedStepOperator
 from recovery_airflow.operators.step import RunFacts, StepOperator, now
 from recovery_airflow.plans import read_plan
-from recovery_airflow.scratch import scratch_folder
+from recovery_airflow.scratch import copy_folder, scratch_folder
 from recovery_airflow.trigger_form import Field
 
 if TYPE_CHECKING:
@@ -148,14 +148,15 @@ class BuildStandInOperator(StepOperator):
 
 
 class RemoveStandInOperator(StepOperator):
-    """Removes the scratch server of a rehearsal; nothing to remove is a success."""
+    """Removes every scratch server of the run, also what a cluster was recovered on; none is a success."""
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
-        folder = scratch_folder(run)
-        if not folder.exists():
-            return {"sentence": "there was no scratch server"}
-        ScratchServer.remove(folder)
-        return {"sentence": "the scratch server is gone"}
+        sources = self.workspace.system(self.system).sources
+        folders = [scratch_folder(run), *(copy_folder(run, source.name) for source in sources)]
+        there = [folder for folder in folders if folder.exists()]
+        for folder in there:
+            ScratchServer.remove(folder)
+        return {"sentence": f"{plural(len(there), 'scratch server')} removed" if there else "there was none"}
 
 
 class IsolateOperator(PlannedStepOperator):
