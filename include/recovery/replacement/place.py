@@ -26,6 +26,7 @@ from include.recovery.evidence.records import key_time
 from include.recovery.evidence.words import size
 from include.recovery.pgbackrest.archiver import free_bytes
 from include.recovery.replacement.found import directory_id
+from include.recovery.runbook.safeguard import safety_directory
 
 RECOVERED, PLACED, STARTED = "recovered", "placed", "started"
 _SPARE = 1.1
@@ -38,10 +39,12 @@ class Place:
 
     :param data: the cluster's own place, all links resolved.
     :param key: of the plan; the same for every try.
+    :param aside: where the old one is kept, as the plan says.
     """
 
     data: Path
     key: str
+    aside: Path
 
     @classmethod
     def of(cls, data: Path, at: datetime) -> Place:
@@ -49,7 +52,8 @@ class Place:
 
         :param at: when the plan was made.
         """
-        return cls(Path(os.path.realpath(data)), key_time(at).lower())
+        place = os.path.realpath(data)
+        return cls(Path(place), key_time(at).lower(), Path(safety_directory(place, at)))
 
     @property
     def work(self) -> Path:
@@ -60,11 +64,6 @@ class Place:
     def new(self) -> Path:
         """The new cluster."""
         return self.work / "data"
-
-    @property
-    def aside(self) -> Path:
-        """Where the old one is kept."""
-        return self.data.with_name(f"{self.data.name}.before-{self.key}")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
