@@ -12,7 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from include.recovery.cli.app import app
+from include.recovery.cli.desk import Desk
 from include.recovery.connections import ConnectionInfo
 from include.recovery.errors import ApprovalMissing, PolicyError, Refused
 from include.recovery.evidence.model import Outcome
@@ -193,3 +196,35 @@ def test_an_incident_brings_a_destroyed_cluster_back_and_it_archives_on(lived: Q
     quay.note("after")
     assert quay.archive_all().startswith("00000002")
     assert "nothing to do" in METHOD.stop_server(job, clear)
+
+
+def command(quay: Quay, *words: str, typed: str = "", expect: int = 0) -> str:
+    """Run ``lifeboat`` and return what it said."""
+    desk = Desk()
+    desk.__dict__["workspace"] = quay.workspace
+    done = CliRunner().invoke(app, ["replace-cluster", quay.name, *words], obj=desk, input=typed)
+    assert done.exit_code == expect, done.output
+    return done.output
+
+
+def test_by_hand_it_needs_somebody_elses_signature_too(lived: Quay) -> None:
+    quay, data = lived, str(lived.cluster.data)
+    quay.note("before the second time")
+    timeline = int(quay.archive_all()[:8], 16)
+    waiting = command(quay, "--as", "grace", expect=4)
+    assert "the plan waits: somebody else approves it with: lifeboat replace-cluster" in waiting
+    run = waiting.partition("--run ")[2].split()[0]
+    assert "is not the data directory of this plan" in command(
+        quay, "--run", run, "--approve", "ada", typed="quay\n", expect=4
+    )
+    assert "grace asked for this recovery" in command(quay, "--run", run, "--approve", "grace", expect=4)
+    inode = quay.cluster.data.stat().st_ino
+    assert "was never moved" in command(quay, "--run", run, "--put-back")
+    assert quay.cluster.data.stat().st_ino == inode
+    done = command(quay, "--run", run, "--approve", "ada", typed=f"{data}\n")
+    assert "may be replaced from backup" in done
+    assert f"WAL arrives: {timeline + 1:08X}" in done
+    assert notes(quay.database)[-1] == "before the second time"
+    assert quay.cluster.data.stat().st_ino != inode
+    assert "has been done already" in command(quay, "--run", run, expect=4)
+    assert "is in service" in command(quay, "--run", run, "--put-back", expect=4)

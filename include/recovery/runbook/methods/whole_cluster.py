@@ -177,6 +177,10 @@ class WholeCluster:
         site, found = site_of(job), job.planned.cluster
         return put_back(place_of(job), site.control, site.server, start=found is None or found.running)
 
+    def in_place(self, job: Job) -> bool:
+        """Whether the new cluster has taken the old one's place."""
+        return place_of(job).in_place
+
     def facts(self, job: Job) -> ClusterFacts:
         """What is at the place now."""
         site = site_of(job)
