@@ -51,15 +51,16 @@ class Chosen:
         )
 
 
-def choose_physical(wanted: Wanted) -> Chosen:
+def choose_physical(wanted: Wanted, stores: Sequence[str] = ()) -> Chosen:
     """The newest backup from which recovery reaches what was asked for, in the first store that has one.
 
+    :param stores: look only there; empty means every store that has a repository of the source.
     :raises BackupNotFound: when the target is malformed, before the first backup, after the last WAL or in a gap; with
         what each store's repository said.
     :raises StoreUnavailable: when a store did not answer, and no other one could serve.
     """
     failures: dict[str, LifeboatError] = {}
-    for store in wanted.system.repository_stores(wanted.source):
+    for store in stores or wanted.system.repository_stores(wanted.source):
         try:
             found = _in_store(wanted, store)
         except (BackupNotFound, StoreUnavailable, BackupCorrupt) as error:

@@ -101,7 +101,8 @@ class Quay:
 
     def archive_all(self, seconds: float = 60) -> str:
         """Close the segment and wait until it is archived; its name."""
-        name = self.sql("SELECT pg_create_restore_point('closing')", "SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+        ask = "SELECT pg_walfile_name(pg_current_wal_insert_lsn())"
+        name = self.sql("SELECT pg_create_restore_point('closing')", ask)
         self.sql("SELECT pg_switch_wal()")
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -185,7 +186,7 @@ def connection_of(info: ConnectionInfo) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def quay(shared_servers: SharedServers, object_stores: ObjectStores, escrow_key: EscrowKey) -> Iterator[Quay]:
-    """The primary store is a bucket in S3, over TLS, the offsite one a folder; archiving, beating, nothing backed up."""
+    """The primary store is a bucket in S3, over TLS, the offsite one a folder; archiving, nothing backed up yet."""
     ends, place = ExitStack(), Path(tempfile.mkdtemp(prefix="lb-q-"))
     ends.callback(shutil.rmtree, place, ignore_errors=True)
     name = f"quay-{secrets.token_hex(3)}"

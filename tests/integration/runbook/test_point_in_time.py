@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from include.recovery.catalog.model import ProofLevel
 from include.recovery.catalog.points import RecoveryPoint, RecoveryPoints
+from include.recovery.cli.app import app
 from include.recovery.errors import BackupNotFound
 from include.recovery.evidence.model import Outcome
 from include.recovery.pgbackrest import commands
@@ -23,6 +25,7 @@ from include.recovery.runbook.plan import Mode, RecoveryPlan
 from include.recovery.runbook.planning import Choice, draft_plan
 from include.recovery.runbook.safeguard import staging_database
 from tests.integration.runbook.conftest import ZONE, Quay, notes, run_of
+from tests.recovery.conftest import EscrowKey
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 METHOD = method_for("point_in_time")
@@ -158,6 +161,41 @@ def test_a_verifiable_point_proves_every_row_and_the_backup(quay: Quay, lived: L
     assert notes(job.staging) == ["before"]
     assert METHOD.compare(job).problem is None
     ScratchServer.remove(job.scratch)
+
+
+@pytest.mark.demand("L15")
+def test_the_command_line_restores_the_cluster_to_a_folder(quay: Quay, lived: Lived, escrow_key: EscrowKey) -> None:
+    key = quay.place / "escrow.pem"
+    key.write_text(escrow_key.private_pem)
+
+    def lifeboat(*arguments: str) -> Result:
+        where = ["--policies", str(quay.place / "policies"), "--connections", str(quay.place / "connections.json")]
+        return CliRunner().invoke(
+            app, [*where, "--key", str(key), "restore", quay.name, *arguments], env={"COLUMNS": "300"}
+        )
+
+    folder = quay.scratch()
+    # The primary store's backup is known to be damaged by now; a person may name the other store.
+    done = lifeboat("--to", "newest point", "--directory", str(folder), "--store", "offsite")
+    assert done.exit_code == 0, (done.output, done.exception)
+    for words in ("is in", "kept: everything", "lost in it: what was written later", "psql -h", "pg_ctl stop",
+                  f"compared with recovery point {lived.point.name}: identical"):
+        assert words in done.output, done.output
+    assert notes(ScratchServer.attach(folder).server("quay")) == ["before", "after"]
+
+    again = lifeboat("--to", "newest", "--directory", str(folder), "--store", "offsite")
+    assert "is not an empty folder; nothing was touched" in f"{again.output}{again.exception}"
+    assert notes(ScratchServer.attach(folder).server("quay")) == ["before", "after"]
+    ScratchServer.remove(folder)
+    for arguments, said in (
+        (("--to", "newest"), "--to and --directory go together"),
+        (("--to", "newest", "--directory", str(folder), "--over-live"), "runbook's scenario point_in_time"),
+        (("--to", "2025-01-01 00:00:00", "--directory", str(folder), "--store", "offsite"), "before the end of the"),
+    ):
+        refused = lifeboat(*arguments)
+        assert refused.exit_code != 0
+        assert said in " ".join(f"{refused.output}{refused.exception}".split()), refused.output
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize(
