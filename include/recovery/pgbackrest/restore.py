@@ -205,8 +205,13 @@ def recover(
     return Recovered(server, round(monotonic() - began, 3), lsn, at, timeline)
 
 
-def unusable_databases(server: PostgresServer, names: Sequence[str]) -> tuple[str, ...]:
-    """Which databases of a restored cluster cannot be logged in to and read, each in a sentence.
+def unusable_databases(server: ScratchServer, names: Sequence[str]) -> tuple[str, ...]:
+    """Which databases of a restored cluster cannot be logged in to and read, each in a sentence."""
+    return closed_databases(server.server(), names)
+
+
+def closed_databases(server: PostgresServer, names: Sequence[str]) -> tuple[str, ...]:
+    """The same of a server that is reached in another way.
 
     :param server: as a superuser.
     """

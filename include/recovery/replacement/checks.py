@@ -9,7 +9,7 @@ import time
 from include.recovery.errors import NotIdentical, SourceError
 from include.recovery.pgbackrest import commands
 from include.recovery.pgbackrest.cluster import Cluster, ask_cluster
-from include.recovery.pgbackrest.restore import unusable_databases
+from include.recovery.pgbackrest.restore import closed_databases
 from include.recovery.pgbackrest.segments import SEGMENT_BYTES, segment_of_name
 from include.recovery.pgbackrest.tool import PgBackRest
 from include.recovery.postgres.server import PostgresServer
@@ -31,7 +31,7 @@ def check_in_service(place: Place, server: PostgresServer, *, system_identifier:
         wrong.append(f"it works in {cluster.data_directory} and not in {place.data}")
     if cluster.in_recovery:
         wrong.append("it is still in recovery and takes no writes")
-    wrong += unusable_databases(server, cluster.databases)
+    wrong += closed_databases(server, cluster.databases)
     if wrong:
         raise NotIdentical(f"{server.redacted} answers, and {'; '.join(wrong)}; what was there is in {place.aside}")
     return cluster

@@ -284,7 +284,7 @@ def prove_restored(
     :raises BackupCorrupt: when a database of the backup is not there or cannot be used.
     """
     manifest = backup.manifest
-    failures = unusable_databases(restored.server.server(), _physical(manifest).databases)
+    failures = unusable_databases(restored.server, _physical(manifest).databases)
     told = f"recovered in {restored.seconds} s to LSN {restored.recovered.lsn}, every database takes connections"
     proof = _record(workspace, manifest, store, Proof(
         level=ProofLevel.RESTORED, ok=not failures, at=now(), by=_by(run), store=store, failures=failures,

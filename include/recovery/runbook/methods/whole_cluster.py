@@ -19,7 +19,7 @@ from include.recovery.evidence.words import duration, listed, size
 from include.recovery.fingerprint.model import Comparison
 from include.recovery.pgbackrest.backup import ensure_stanza
 from include.recovery.pgbackrest.concern import reachable
-from include.recovery.pgbackrest.restore import unusable_databases
+from include.recovery.pgbackrest.restore import closed_databases
 from include.recovery.pgbackrest.stanza import open_reading
 from include.recovery.policy.models import PostgresSource
 from include.recovery.postgres.tools import major_of
@@ -127,7 +127,7 @@ class WholeCluster:
         began, place = monotonic(), place_of(job)
         server = open_privately(place)
         physical = _physical_of(_backup(job).manifest.physical, planned_backup(job))
-        failures = unusable_databases(server, physical.databases)
+        failures = closed_databases(server, physical.databases)
         opened = check_of(
             job, "databases of the cluster", f"all {len(physical.databases)} take connections",
             "; ".join(failures) or None,
