@@ -23,7 +23,8 @@ EMPTY = DatabaseFingerprint(
 def point(minutes_ago: int, *, verifiable: bool = True) -> RecoveryPoint:
     return RecoveryPoint(
         system="shop", source="main-db", name=f"lifeboat_{minutes_ago}",
-        kind="verifiable" if verifiable else "heartbeat", at=NOW - timedelta(minutes=minutes_ago), lsn=f"0/{100 - minutes_ago:X}000100", timeline=1,
+        kind="verifiable" if verifiable else "heartbeat", at=NOW - timedelta(minutes=minutes_ago),
+        lsn=f"0/{100 - minutes_ago:X}000100", timeline=1,
         system_identifier="1", waited_ms=1, attempts=1, fingerprint=EMPTY if verifiable else None,
     )  # fmt: skip
 
