@@ -134,8 +134,8 @@ class _Replacement:
         source = desk.source(self.plan.system, planned.source)
         server = desk.workspace.cluster(source).with_database(planned.target.database)
         return Job(
-            desk.workspace, self.plan, planned, server, Path("/nonexistent"), run_info(desk, "replace-cluster"),
-            threading.Event(), desk.now, **more,
+            desk.workspace, self.plan, planned, server, Path(f"{planned.safety_copy}.scratch"),
+            run_info(desk, "replace-cluster"), threading.Event(), desk.now, **more,
         )  # fmt: skip
 
     def _copy(self) -> None:

@@ -154,6 +154,17 @@ class WholeClusterWords(PointInTimeWords):
             return f"{source.source}: there is nothing to keep"
         return f"{source.source}: the directory as it is now, renamed to `{source.safety_copy}`; nothing is deleted"
 
+    def how_much(self) -> str:
+        """A server that is stopped in good order archives all it has: then the newest state loses nothing."""
+        source, found = self.source, self.source.cluster
+        if found is None or not found.answers or self.recovery.target != "newest":
+            return super().how_much()
+        return (
+            f"{duration(source.loss_seconds)} at most when this plan was made"
+            f"{against(source.loss_seconds, source.rpo_seconds)}: the server still answers, and archives its last "
+            "segment when it is stopped in good order"
+        )
+
     def way(self) -> str:
         """How the cluster gets to its place."""
         return (

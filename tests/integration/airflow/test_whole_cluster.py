@@ -74,7 +74,7 @@ def test_a_rehearsal_exchanges_a_stand_in_and_leaves_the_live_cluster_alone(
     assert list(airflow_server.scratch.iterdir()) == []
 
 
-@pytest.mark.demand("R15", "L21")
+@pytest.mark.demand("R6", "L21")
 def test_an_incident_brings_a_destroyed_cluster_back_after_an_approval(
     airflow_server: AirflowServer, cluster: PostgresCluster
 ) -> None:

@@ -88,7 +88,7 @@ def s3_world(shared_servers: SharedServers, object_stores: ObjectStores) -> Iter
         yield world
 
 
-@pytest.mark.demand("R15")
+@pytest.mark.demand("R6")
 def test_a_destroyed_cluster_is_back_in_its_place_and_archives_on(s3_world: World) -> None:
     world = s3_world
     lived_in(world)

@@ -166,7 +166,7 @@ def elsewhere(quay: Quay, change: dict[str, object]) -> Quay:
     return replace(quay, workspace=workspace)  # type: ignore[arg-type]
 
 
-@pytest.mark.demand("R15", "L24")
+@pytest.mark.demand("R6")
 def test_an_incident_brings_a_destroyed_cluster_back_and_it_archives_on(lived: Quay) -> None:
     quay = lived
     os.kill(int((quay.cluster.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
