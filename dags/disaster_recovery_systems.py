@@ -7,6 +7,9 @@ the target, keeps what is there, restores beside it, verifies every row, swaps, 
 ### Scenarios
 * **database corruption**: the whole database is restored into a new one beside the live one; after verification both
   are renamed in one step. The damaged database is kept, disconnected, under the name that the plan says.
+* **point in time**: the cluster is recovered from its backup and log to a second, an LSN or a recovery point, on a
+  scratch server of the worker; its database is copied beside the live one, compared there row by row, and with the
+  recovery point or the heartbeat; then both change names as above. The plan says first what that keeps and loses.
 * **table corruption**: only the named tables are fetched and restored aside; after verification their rows replace the
   live rows in one transaction. The damaged rows are kept in a schema of their own.
 * **whole cluster**: the server is stopped the way its host stops it; the cluster is restored from the repository beside

@@ -131,12 +131,14 @@ def evidence_of(
     swapped: SwapResult | None = None,
     tables: Sequence[str] = (),
     kept_until: datetime | None = None,
+    point_in_time: PointInTime | None = None,
     began: datetime,
 ) -> SourceEvidence:
     """Everything that a run has shown about one source's backup.
 
     :param tables: the tables that were put back; empty means all of it, and then the system's own questions count too.
     :param kept_until: the moment of the restored data, where it is not that of the backup.
+    :param point_in_time: to where the log was replayed.
     :param began: when the run did; the age of the recovery point counts from there.
     """
     manifest = backup.manifest
@@ -169,6 +171,7 @@ def evidence_of(
             objective_seconds=system.rpo(source).total_seconds(),
             assumed="rpo" in system.objective(source).assumed,
         ),
+        point_in_time=point_in_time,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from include.recovery.catalog.model import Backup
 from include.recovery.catalog.points import PointKey, RecoveryPoint, RecoveryPoints
-from include.recovery.errors import BackupCorrupt, BackupNotFound, LifeboatError, StoreUnavailable
+from include.recovery.errors import BackupNotFound, LifeboatError, PolicyError, StoreUnavailable, Unavailable
 from include.recovery.evidence.words import moment
 from include.recovery.pgbackrest.choose import Choice as Reached
 from include.recovery.pgbackrest.concern import Held, held
@@ -55,15 +55,17 @@ def choose_physical(wanted: Wanted, stores: Sequence[str] = ()) -> Chosen:
     """The newest backup from which recovery reaches what was asked for, in the first store that has one.
 
     :param stores: look only there; empty means every store that has a repository of the source.
-    :raises BackupNotFound: when the target is malformed, before the first backup, after the last WAL or in a gap; with
-        what each store's repository said.
+    :raises BackupNotFound: when the target is malformed, before the first backup, after the last WAL or in a gap; or
+        when a repository cannot be used; with what each store's repository said.
     :raises StoreUnavailable: when a store did not answer, and no other one could serve.
     """
     failures: dict[str, LifeboatError] = {}
     for store in stores or wanted.system.repository_stores(wanted.source):
         try:
             found = _in_store(wanted, store)
-        except (BackupNotFound, StoreUnavailable, BackupCorrupt) as error:
+        except PolicyError:
+            raise
+        except LifeboatError as error:  # a store that is gone, or whose key or index is, keeps no other from serving
             failures[store] = error
             wanted.tell(f"store {store} cannot serve: {error}")
             continue
@@ -76,7 +78,7 @@ def choose_physical(wanted: Wanted, stores: Sequence[str] = ()) -> Chosen:
         )
     told = dict.fromkeys(str(error) for error in failures.values())
     sentence = next(iter(told)) if len(told) == 1 else "; ".join(f"store {name}: {e}" for name, e in failures.items())
-    down = next((error for error in failures.values() if isinstance(error, StoreUnavailable)), None)
+    down = next((error for error in failures.values() if isinstance(error, Unavailable)), None)
     if down is not None:
         raise StoreUnavailable(sentence) from down
     raise BackupNotFound(sentence) from next(iter(failures.values()))

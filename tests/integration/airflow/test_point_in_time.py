@@ -143,6 +143,8 @@ def test_a_rehearsal_goes_back_to_a_second_and_leaves_the_live_server_alone(
     assert (source.kind, source.snapshot_at) == ("pgbackrest", moment)
     assert source.comparison is not None
     assert source.comparison.identical
+    assert source.point_in_time is not None
+    assert source.point_in_time.to == "that second"
     assert "heartbeat at the target" in {check.name for check in report.checks}
     assert report.rto.met
     assert source.rpo.seconds is not None

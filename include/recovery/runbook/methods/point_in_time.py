@@ -26,6 +26,7 @@ from include.recovery.postgres.server import PostgresServer
 from include.recovery.runbook.methods.port import Compared, Job, Loaded, RecoveryMethod, Wanted
 from include.recovery.runbook.methods.target_proof import problem_of, prove_target, recovery_of
 from include.recovery.runbook.physical_choice import choose_physical
+from include.recovery.runbook.plan import Mode
 from include.recovery.runbook.planning import Choice
 from include.recovery.runbook.questions import ask
 from include.recovery.runbook.staging import drop_staging
@@ -50,7 +51,10 @@ class PointInTime:
     def make_room(self, job: Job) -> str:
         removed = drop_staging(job.staging)
         job.scratch.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        needed = int(recovery_of(job).cluster_bytes * _SPARE)
+        needed = recovery_of(job).cluster_bytes
+        if job.plan.mode is Mode.REHEARSAL:
+            needed += job.planned.target.size  # there the copy is on this machine too
+        needed = int(needed * _SPARE)
         free = shutil.disk_usage(job.scratch.parent).free
         if free < needed and not _is_begun(job):
             raise Refused(
