@@ -61,6 +61,18 @@ class PlannedSource(Record):
     passed_over: tuple[str, ...] = ()
     recovery: PhysicalRecovery | None = None
 
+    @property
+    def rows_known(self) -> bool:
+        """Whether anything has recorded what the rows are that come back.
+
+        A dump has its fingerprint, and a database is compared with the cluster that it was copied from. A cluster that
+        takes the old one's place can be compared with a verifiable recovery point alone, which the newest state is not.
+        """
+        if self.method != "whole_cluster" or self.recovery is None:
+            return True
+        known = self.recovery.known
+        return self.recovery.point is not None and known is not None and known.kind == "verifiable"
+
 
 class Expectation(Record):
     """How long the recovery should take, and how that is known.

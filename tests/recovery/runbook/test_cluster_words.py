@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from include.recovery.runbook.cluster_target import ClusterFacts
-from include.recovery.runbook.physical_plan import PhysicalRecovery
+from include.recovery.runbook.physical_plan import KnownMoment, PhysicalRecovery
 from include.recovery.runbook.plan import Mode
 from tests.recovery.runbook.conftest import NOW
 
@@ -55,3 +55,18 @@ def test_a_directory_that_is_gone_and_a_rehearsal(words):
     said = words(directory_id="", system_identifier="", size=0, mode=Mode.REHEARSAL)
     assert f"would be: the whole cluster `{DATA}` on db-1, which does not exist now" in said
     assert "main-db: there is nothing to keep" in said
+
+
+def test_only_a_verifiable_point_knows_the_rows_of_a_cluster(plan):
+    dump = plan().sources[0]
+    known = KnownMoment(name="lifeboat_p", kind="verifiable", at=NOW)
+    newest = PhysicalRecovery(
+        label="20261121-020000F", target="newest", words="the newest archived state", based_at=NOW, kept_until=NOW,
+        known=known,
+    )  # fmt: skip
+    point = newest.model_copy(update={"target": "name:lifeboat_p", "point": "lifeboat_p"})
+    weak = point.model_copy(update={"known": known.model_copy(update={"kind": "heartbeat"})})
+    assert dump.rows_known
+    assert dump.model_copy(update={"method": "point_in_time", "recovery": newest}).rows_known
+    for recovery, expected in ((newest, False), (point, True), (weak, False)):
+        assert dump.model_copy(update={"method": "whole_cluster", "recovery": recovery}).rows_known is expected
