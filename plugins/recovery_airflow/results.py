@@ -132,6 +132,7 @@ def evidence_of(
     tables: Sequence[str] = (),
     kept_until: datetime | None = None,
     point_in_time: PointInTime | None = None,
+    rows_known: bool = True,
     began: datetime,
 ) -> SourceEvidence:
     """Everything that a run has shown about one source's backup.
@@ -139,12 +140,13 @@ def evidence_of(
     :param tables: the tables that were put back; empty means all of it, and then the system's own questions count too.
     :param kept_until: the moment of the restored data, where it is not that of the backup.
     :param point_in_time: to where the log was replayed.
+    :param rows_known: whether anything has recorded what the rows were, so that they can be compared at all.
     :param began: when the run did; the age of the recovery point counts from there.
     """
     manifest = backup.manifest
     source = system.source(manifest.source)
     snapshot_at = kept_until or manifest.snapshot_at
-    must_validate = bool(source.validation) and not tables
+    required = ProofLevel.VALIDATED if source.validation and not tables else ProofLevel.IDENTICAL
     level = ProofLevel.STORED if restored is None else ProofLevel.RESTORED
     if compared is not None and compared.comparison.identical:
         level = ProofLevel.IDENTICAL
@@ -160,7 +162,7 @@ def evidence_of(
         target=restored.target if restored else "",
         safety_copy=swapped.safety_copy if swapped else None,
         level=level,
-        required_level=ProofLevel.VALIDATED if must_validate else ProofLevel.IDENTICAL,
+        required_level=required if rows_known else ProofLevel.RESTORED,
         comparison=compared.comparison if compared else None,
         restore_seconds=restored.seconds if restored else None,
         compare_seconds=compared.seconds if compared else None,

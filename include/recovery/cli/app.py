@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from include.recovery import errors
-from include.recovery.cli import protecting, proving, reading, restoring, retention, working
+from include.recovery.cli import protecting, proving, reading, replacing, restoring, retention, working
 from include.recovery.cli.desk import URL_FORMS, Desk
 from include.recovery.cli.output import say
 from include.recovery.evidence.verdict import ProofFailed
@@ -94,6 +94,7 @@ app.command("beat")(protecting.beat)
 app.command("retention")(retention.retention)
 app.command("sweep")(working.sweep)
 app.command("reopen")(working.reopen)
+app.command("replace-cluster")(replacing.replace_cluster)
 
 
 def exit_code(error: errors.LifeboatError) -> int:

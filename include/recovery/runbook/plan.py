@@ -9,6 +9,7 @@ from typing import Literal
 from include.recovery.catalog.model import ProofLevel
 from include.recovery.evidence.records import Instant, Record, digest
 from include.recovery.evidence.words import duration, listed, moment, plural
+from include.recovery.runbook.cluster_target import ClusterFacts
 from include.recovery.runbook.physical_plan import PhysicalRecovery
 from include.recovery.runbook.plan_words import against, words_of
 from include.recovery.runbook.target import TargetFacts
@@ -35,6 +36,7 @@ class PlannedSource(Record):
     :param level: how far that backup had been proven when the plan was made.
     :param tables: qualified names; empty means the whole database.
     :param target: the live database as it was found when the plan was made.
+    :param cluster: the whole cluster as it was found then; None unless all of it is replaced.
     :param safety_copy: where what is there now is kept: a database, or a schema when single tables are replaced.
     :param loss_seconds: age of the recovery point when the plan was made: what is written since then is lost.
     :param rpo_seconds: the objective for that loss.
@@ -52,11 +54,24 @@ class PlannedSource(Record):
     proven_at: Instant | None = None
     tables: tuple[str, ...] = ()
     target: TargetFacts
+    cluster: ClusterFacts | None = None
     safety_copy: str
     loss_seconds: float
     rpo_seconds: float | None = None
     passed_over: tuple[str, ...] = ()
     recovery: PhysicalRecovery | None = None
+
+    @property
+    def rows_known(self) -> bool:
+        """Whether anything has recorded what the rows are that come back.
+
+        A dump has its fingerprint, and a database is compared with the cluster that it was copied from. A cluster that
+        takes the old one's place can be compared with a verifiable recovery point alone, which the newest state is not.
+        """
+        if self.method != "whole_cluster" or self.recovery is None:
+            return True
+        known = self.recovery.known
+        return self.recovery.point is not None and known is not None and known.kind == "verifiable"
 
 
 class Expectation(Record):

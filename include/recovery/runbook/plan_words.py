@@ -136,7 +136,48 @@ class PointInTimeWords(LogicalWords):
         return "" if self.recovery.exact else "about "
 
 
-WORDS: Mapping[str, type[LogicalWords]] = {"logical": LogicalWords, "point_in_time": PointInTimeWords}
+class WholeClusterWords(PointInTimeWords):
+    """The cluster is recovered beside the old one, on its own host, and takes its place."""
+
+    def overwritten(self) -> str:
+        """The cluster as it was found."""
+        source, found = self.source, self.source.cluster
+        assert found is not None
+        would = "would be: " if self.plan.mode == "rehearsal" else ""
+        written = f", last written {self.at(found.last_write)}" if found.last_write else ""
+        return f"{source.source}: {would}the whole cluster {found.in_words()}{written}; **its server is stopped**"
+
+    def kept(self) -> str:
+        """Its directory."""
+        source, found = self.source, self.source.cluster
+        if found is None or not found.exists:
+            return f"{source.source}: there is nothing to keep"
+        return f"{source.source}: the directory as it is now, renamed to `{source.safety_copy}`; nothing is deleted"
+
+    def how_much(self) -> str:
+        """A server that is stopped in good order archives all it has: then the newest state loses nothing."""
+        source, found = self.source, self.source.cluster
+        if found is None or not found.answers or self.recovery.target != "newest":
+            return super().how_much()
+        return (
+            f"{duration(source.loss_seconds)} at most when this plan was made"
+            f"{against(source.loss_seconds, source.rpo_seconds)}: the server still answers, and archives its last "
+            "segment when it is stopped in good order"
+        )
+
+    def way(self) -> str:
+        """How the cluster gets to its place."""
+        return (
+            f"{self.source.source}: the whole cluster ({size(self.recovery.cluster_bytes)}) is restored beside the old "
+            "one and checked there; then the two change places, and the server starts as its host starts it"
+        )
+
+
+WORDS: Mapping[str, type[LogicalWords]] = {
+    "logical": LogicalWords,
+    "point_in_time": PointInTimeWords,
+    "whole_cluster": WholeClusterWords,
+}
 """By the plan's method."""
 
 

@@ -12,9 +12,10 @@ from include.recovery.evidence.history import expected_duration
 from include.recovery.evidence.model import DrillReport, IncidentReport
 from include.recovery.policy.models import ProtectedSystem
 from include.recovery.runbook.assess import Assessment, why_unusable
+from include.recovery.runbook.cluster_target import ClusterFacts
 from include.recovery.runbook.physical_plan import PhysicalRecovery
 from include.recovery.runbook.plan import ApprovalRule, Expectation, Method, Mode, PlannedSource, RecoveryPlan
-from include.recovery.runbook.safeguard import safety_database, safety_schema
+from include.recovery.runbook.safeguard import safety_database, safety_directory, safety_schema
 from include.recovery.runbook.target import TargetFacts
 
 
@@ -28,6 +29,7 @@ class Choice:
     :param passed_over: from ``Assessment.passed_over`` or the picker.
     :param method: how the source is recovered.
     :param recovery: to where the cluster's log is replayed; None for a dump.
+    :param cluster: what was found of the whole cluster, when all of it is replaced.
     """
 
     source: str
@@ -38,6 +40,7 @@ class Choice:
     passed_over: tuple[str, ...] = ()
     method: Method = "logical"
     recovery: PhysicalRecovery | None = None
+    cluster: ClusterFacts | None = None
 
     @classmethod
     def of(
@@ -131,9 +134,17 @@ def _planned(system: ProtectedSystem, choice: Choice, now: datetime) -> PlannedS
         proven_at=choice.backup.proven_at,
         tables=choice.tables,
         target=target,
-        safety_copy=safety_schema(now) if choice.tables else safety_database(target.database, now),
+        cluster=choice.cluster,
+        safety_copy=_safety_copy(choice, now),
         loss_seconds=round(loss.total_seconds(), 3),
         rpo_seconds=system.rpo(source).total_seconds(),
         passed_over=choice.passed_over,
         recovery=choice.recovery,
     )
+
+
+def _safety_copy(choice: Choice, now: datetime) -> str:
+    """Under which name what is there now is kept."""
+    if choice.cluster is not None:
+        return safety_directory(choice.cluster.data_directory, now)
+    return safety_schema(now) if choice.tables else safety_database(choice.target.database, now)

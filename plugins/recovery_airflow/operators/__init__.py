@@ -16,6 +16,7 @@ runbook_step         what the steps of a runbook share: the plan, the target, th
 runbook_steps        declare, assess, stage, isolate
 runbook_restore      provision, restore and verify beside the live database
 runbook_swap         safeguard, swap in, reopen, log in
+runbook_cluster      what those steps do when a whole cluster is replaced
 policy_approval      PolicyApproval: a person of the policy's role says yes, and signs
 run_recovery         RunRecoveryOperator: the button starts a system's runbook, or joins the one that runs
 reports              DrillReportOperator, RunbookReportOperator

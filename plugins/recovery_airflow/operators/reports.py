@@ -204,7 +204,8 @@ class RunbookReportOperator(ReportOperator):
                 evidence_of(
                     system, backup, planned.store, restored=restored.get(name), compared=compared.get(name),
                     validated=validated.get(name), swapped=swapped.get(name), tables=planned.tables,
-                    kept_until=planned.snapshot_at, point_in_time=aimed_at(planned, run), began=run.started_at,
+                    kept_until=planned.snapshot_at, point_in_time=aimed_at(planned, run), rows_known=planned.rows_known,
+                    began=run.started_at,
                 )
             )  # fmt: skip
         scenario = system.scenario(self.scenario)

@@ -9,6 +9,7 @@ from include.recovery.runbook.methods import method_of
 from include.recovery.runbook.methods.port import Job
 from include.recovery.runbook.plan import PlannedSource, RecoveryPlan
 from include.recovery.runbook.safeguard import staging_database
+from recovery_airflow.operators import runbook_cluster
 from recovery_airflow.operators.runbook_step import PlannedStepOperator
 from recovery_airflow.operators.step import RunFacts, TaskProgress, now
 from recovery_airflow.operators.verification import keep_answers, keep_comparison
@@ -25,7 +26,12 @@ class StagingStepOperator(PlannedStepOperator):
     """A step about the restored copy that waits beside the live database until it is proven."""
 
     def staging(self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts) -> PostgresServer:
-        """The restored copy's database: on the same server, under a name of its own that every try finds again."""
+        """The restored copy's database: on the same server, under a name of its own that every try finds again.
+
+        A whole cluster is restored as such: then it is the database where its clients will find it.
+        """
+        if planned.method == runbook_cluster.METHOD_NAME:
+            return runbook_cluster.server_of(self, plan, planned, run)
         return self.live(plan, run).with_database(staging_database(planned.target.database, plan.made_at))
 
     def job(self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts) -> Job:

@@ -18,6 +18,7 @@ from include.recovery.runbook.plan import Mode, PlannedSource, RecoveryPlan
 from include.recovery.runbook.planning import draft_plan
 from include.recovery.runbook.stand_in import build_stand_in
 from recovery_airflow.notifications.slack_alerts import send_notice
+from recovery_airflow.operators import runbook_cluster
 from recovery_airflow.operators.runbook_step import PlannedStepOperator
 from recovery_airflow.operators.step import RunFacts, StepOperator, now
 from recovery_airflow.plans import read_plan
@@ -130,6 +131,9 @@ class BuildStandInOperator(StepOperator):
             return {"sentence": "nothing to do: an incident works on the live servers"}
         server = ScratchServer.start(scratch_folder(run), "stock", major=self.version(plan))
         for planned in plan.sources:
+            if planned.method == runbook_cluster.METHOD_NAME:
+                runbook_cluster.build(self, planned, run, major=self.version(plan))
+                continue
             database = server.server(planned.target.database)
             build_stand_in(self.workspace, plan, planned, database, run=run.info, stop=self.stop)
         damaged = plural(len(plan.sources), "damaged stand-in")
@@ -179,3 +183,10 @@ class IsolateOperator(PlannedStepOperator):
         facts = self.facts(plan, planned, run)
         folder.mark(self.marker("isolated", plan, run), now(), {"facts": facts.model_dump(mode="json")})
         return {"sentence": f"{facts.database} takes no sessions any more; approved by {people}"}
+
+    def of_cluster(
+        self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts, context: Context
+    ) -> dict[str, Any]:
+        self.require_approval(plan, run)
+        self.folder(run).begin(plan, self.workspace.signer(), now())
+        return runbook_cluster.stop_server(self, plan, planned, run)

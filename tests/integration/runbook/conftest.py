@@ -224,7 +224,7 @@ def quay(shared_servers: SharedServers, object_stores: ObjectStores, escrow_key:
             "primary": connection_of(object_stores.connections["primary"]),
             "primary_repo": connection_of(object_stores.repositories["primary"]),
             "signing": {"conn_type": "generic", "password": Signer.generate().private_pem()},
-            "quay_cluster": {**server, "login": SUPERUSER},
+            "quay_cluster": {**server, "login": SUPERUSER, "extra": cluster.control},
             "quay_backup": {**server, "login": "quay_backup"},
             "quay_restore": {**server, "login": "quay_restore"},
         }))

@@ -9,27 +9,23 @@ from __future__ import annotations
 import shutil
 from time import monotonic
 
-from include.recovery.catalog.model import CompleteBackup, PhysicalBackup, Proof, ProofLevel
-from include.recovery.catalog.points import RecoveryPoints
+from include.recovery.catalog.model import CompleteBackup, PhysicalBackup
 from include.recovery.errors import BackupNotFound, ManifestInvalid, Refused
-from include.recovery.evidence.model import Check, Outcome
+from include.recovery.evidence.model import Check
 from include.recovery.evidence.words import duration, moment, size
 from include.recovery.fingerprint.compare import compare
 from include.recovery.fingerprint.measure import measure, measure_like
 from include.recovery.fingerprint.model import Comparison
-from include.recovery.pgbackrest.drill_window import judge_heartbeat
 from include.recovery.policy.models import PostgresSource
 from include.recovery.postgres.copy_database import copy_database
 from include.recovery.postgres.facts import target_facts
-from include.recovery.postgres.heartbeat import read_heartbeat
-from include.recovery.postgres.point_proof import compare_with_point
 from include.recovery.postgres.restore import RestoreOptions
 from include.recovery.postgres.roles import roles_of_database
 from include.recovery.postgres.scratch import ScratchServer
 from include.recovery.postgres.server import PostgresServer
 from include.recovery.runbook.methods.port import Compared, Job, Loaded, RecoveryMethod, Wanted
+from include.recovery.runbook.methods.target_proof import problem_of, prove_target, recovery_of
 from include.recovery.runbook.physical_choice import choose_physical
-from include.recovery.runbook.physical_plan import PhysicalRecovery
 from include.recovery.runbook.plan import Mode
 from include.recovery.runbook.planning import Choice
 from include.recovery.runbook.questions import ask
@@ -55,7 +51,7 @@ class PointInTime:
     def make_room(self, job: Job) -> str:
         removed = drop_staging(job.staging)
         job.scratch.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        needed = _recovery(job).cluster_bytes
+        needed = recovery_of(job).cluster_bytes
         if job.plan.mode is Mode.REHEARSAL:
             needed += job.planned.target.size  # there the copy is on this machine too
         needed = int(needed * _SPARE)
@@ -71,7 +67,7 @@ class PointInTime:
 
     def restore(self, job: Job) -> Loaded:
         began = monotonic()
-        backup, recovery = _backup(job), _recovery(job)
+        backup, recovery = _backup(job), recovery_of(job)
         delta = _is_begun(job)
         if delta:
             ScratchServer.end(job.scratch)  # of an earlier try: only what differs is fetched again
@@ -97,24 +93,11 @@ class PointInTime:
         began = monotonic()
         original = _original(job, ScratchServer.attach(job.scratch))
         copied = _compare_copy(job, original)
-        found, checks = copied, []
-        problem = _problem(copied, "the copy beside the live database is not what was recovered")
-        recovery = _recovery(job)
-        if problem is None and recovery.point is not None:
-            point = RecoveryPoints(job.workspace.store(job.planned.store)).pick(
-                job.plan.system, job.planned.source, recovery.point, job.now()
-            )
-            reached = compare_with_point(point, original, workers=job.source.fingerprint.workers, stop=job.stop)
-            problem = _problem(reached, f"what was recovered is not recovery point {point.name}")
-            checks.append(_check(job, f"recovery point {point.name}", "what the point recorded", problem))
-            if point.fingerprint is not None or problem is not None:
-                found = reached
-            if problem is not None or reached.equal_as_far_as_compared:
-                _prove(job, reached, began)
-        elif problem is None and recovery.at is not None:
-            problem, check = _heartbeat(job, original, recovery)
-            checks.append(check)
-        return Compared(found, problem, tuple(checks))
+        problem = problem_of(copied, "the copy beside the live database is not what was recovered")
+        if problem is not None:
+            return Compared(copied, problem)
+        proven = prove_target(job, original, began)
+        return Compared(proven.comparison or copied, proven.problem, proven.checks)
 
     def question(self, job: Job) -> list[Check]:
         return ask(job.staging, job.source.validation, source=job.planned.source)
@@ -132,49 +115,6 @@ def _compare_copy(job: Job, original: PostgresServer) -> Comparison:
     return compare(expected, actual)
 
 
-def _heartbeat(job: Job, original: PostgresServer, recovery: PhysicalRecovery) -> tuple[str | None, Check]:
-    """Does the copy end at the moment that was asked for, by the heartbeat in it?
-
-    One beyond the moment is always wrong. One that is too old may have stood still before the incident: a rehearsal
-    stops there, an incident goes on and says so in its report.
-    """
-    at, physical = recovery.at, job.source.physical
-    assert at is not None
-    assert physical is not None
-    newest = read_heartbeat(original)
-    why = judge_heartbeat(newest, at, physical.heartbeat)
-    beyond = newest is not None and newest.at > at
-    check = _check(job, "heartbeat at the target", f"within {duration(2 * physical.heartbeat)} before the target", why)
-    return (why if beyond or job.plan.mode is Mode.REHEARSAL else None), check
-
-
-def _check(job: Job, name: str, expected: str, problem: str | None) -> Check:
-    return Check(
-        name=name,
-        outcome=Outcome.PASSED if problem is None else Outcome.FAILED,
-        source=job.planned.source,
-        expected=expected,
-        found=problem or "as expected",
-    )
-
-
-def _problem(found: Comparison, what: str) -> str | None:
-    if found.equal_as_far_as_compared:
-        return None
-    return f"{what}: {found.verdict}: {'; '.join(difference.message for difference in found.differences[:5])}"
-
-
-def _prove(job: Job, found: Comparison, began: float) -> None:
-    """What comparing with a recovery point says of the backup that the recovery began with."""
-    good = found.equal_as_far_as_compared
-    level = ProofLevel.IDENTICAL if found.identical or not good else ProofLevel.RESTORED
-    proof = Proof(
-        level=level, ok=good, at=job.now(), by=job.run.started_by, store=job.planned.store, detail=found.verdict,
-        failures=tuple(difference.message for difference in found.differences), seconds=round(monotonic() - began, 3),
-    )  # fmt: skip
-    job.workspace.catalog(job.planned.store).append_proof(_backup(job).manifest, proof)
-
-
 def _original(job: Job, server: ScratchServer) -> PostgresServer:
     """The database on the scratch server.
 
@@ -184,7 +124,7 @@ def _original(job: Job, server: ScratchServer) -> PostgresServer:
     with server.server().connect() as connection:
         known = [row[0] for row in connection.execute("SELECT datname FROM pg_catalog.pg_database ORDER BY 1")]
     if name not in known:
-        to = _recovery(job)
+        to = recovery_of(job)
         raise BackupNotFound(
             f"the cluster had no database {name} at {to.words} ({moment(to.kept_until, job.plan.time_zone)}); it had "
             f"{', '.join(known)}: choose another moment"
@@ -194,13 +134,6 @@ def _original(job: Job, server: ScratchServer) -> PostgresServer:
 
 def _is_begun(job: Job) -> bool:
     return (job.scratch / "data" / "PG_VERSION").exists()
-
-
-def _recovery(job: Job) -> PhysicalRecovery:
-    recovery = job.planned.recovery
-    if recovery is None:
-        raise Refused(f"the plan of {job.plan.system} does not say to where {job.planned.source} is recovered")
-    return recovery
 
 
 def _backup(job: Job) -> CompleteBackup:
