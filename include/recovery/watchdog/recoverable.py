@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from include.recovery.catalog.archive_proofs import ArchiveProof
 from include.recovery.concerns import Concern, Severity
-from include.recovery.errors import LifeboatError
+from include.recovery.errors import LifeboatError, SourceUnavailable
 from include.recovery.evidence.words import duration, moment
 from include.recovery.pgbackrest.archiver import ArchiverState
 from include.recovery.policy.durations import print_duration
@@ -121,7 +121,13 @@ def heart_beats(subject: Subject) -> Iterator[Concern]:
     physical = subject.source.physical
     if physical is None or subject.now - subject.known_since("source") <= _LATE_BEATS * physical.heartbeat:
         return
-    beat = read_heartbeat(subject.look.workspace.server(subject.source))
+    try:
+        beat = read_heartbeat(subject.look.workspace.server(subject.source))
+    except SourceUnavailable as error:
+        if subject.source.wal is None:
+            raise
+        # The check of the primary tells that its server does not answer.
+        raise ToldElsewhere from error
     if beat is None or subject.now - beat.at > _LATE_BEATS * physical.heartbeat + timedelta(minutes=1):
         since = "ever" if beat is None else f"since {moment(beat.at, subject.system.time_zone)}"
         yield Concern(

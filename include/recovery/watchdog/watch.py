@@ -9,7 +9,7 @@ from datetime import datetime
 
 from include.recovery import messages
 from include.recovery.concerns import Concern, Severity
-from include.recovery.errors import LifeboatError
+from include.recovery.errors import LifeboatError, StoreUnavailable
 from include.recovery.evidence.words import listed, plural
 from include.recovery.messages import Message
 from include.recovery.policy.models import ProtectedSystem
@@ -122,7 +122,9 @@ def _make(check: Check, subject: Subject) -> tuple[list[Concern], bool]:
     except ToldElsewhere:
         return concerns, False
     except LifeboatError as error:
-        concerns.append(_unseen(check, subject, str(error)))
+        down = any(isinstance(seen, LifeboatError) for seen in subject.look.stores.values())
+        if not (down and isinstance(error, StoreUnavailable)):
+            concerns.append(_unseen(check, subject, str(error)))
         return concerns, False
     except Exception as error:  # one check's fault must not keep the others from looking
         concerns.append(_unseen(check, subject, f"{type(error).__name__}: {error}; tell the developers"))
