@@ -73,5 +73,5 @@ def test_an_alert_that_does_not_go_makes_the_run_red_and_is_sent_by_the_next(
 def test_the_alarms_are_kept_on_the_worker_too(operator: WatchSystemsOperator, tmp_path: Path) -> None:
     book = alarm_book(operator.workspace)
     book.write(book.read("labdojo", NOW), NOW)
-    for place in (tmp_path / "primary", tmp_path / "scratch" / "watchdog"):
+    for place in (tmp_path / "primary", tmp_path / "scratch-watchdog"):
         assert (place / "labdojo" / "watchdog" / "alarms.json").exists()

@@ -64,7 +64,9 @@ class WatchSystemsOperator(StepOperator):
 
 def alarm_book(workspace: Workspace) -> AlarmBook:
     """Where the alarms are kept: in the primary store, and on this worker for when it does not answer."""
-    places: list[ObjectStore] = [FolderStore("worker", scratch_root() / "watchdog")]
+    scratch = scratch_root()
+    # Beside it: what lies in there are scratch servers, which are swept.
+    places: list[ObjectStore] = [FolderStore("worker", scratch.with_name(f"{scratch.name}-watchdog"))]
     try:
         places.insert(0, workspace.store(PRIMARY))
     except LifeboatError:
