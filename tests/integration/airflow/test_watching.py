@@ -30,7 +30,6 @@ def test_a_backup_that_takes_too_long_is_told_once(airflow_server: AirflowServer
     assert "What to do: Open the run" in message
 
 
-@pytest.mark.demand("L6")
 def test_a_backup_waits_without_a_slot_while_sessions_queue(airflow_server: AirflowServer) -> None:
     client = airflow_server.client()
     with queue(airflow_server, 12):
