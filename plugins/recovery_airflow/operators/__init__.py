@@ -9,6 +9,7 @@ archive              ReplayProofOperator, WalArchiveCheckOperator: the WAL archi
 watchdog             WatchSystemsOperator: what no failed task can tell, in all systems
 verification         StoredPartsCheckOperator, ChecksumCompareOperator, ValidationQueriesOperator
 offsite_copy         FindMissingCopiesOperator, S3ReplicateOperator
+recovery_point       RecoveryPointOperator: a moment with a fingerprint, to which a restore can be compared
 retention            PlanRetentionOperator, ExpireBackupsOperator
 scratch_server       ScratchServerStartOperator, ScratchServerStopOperator
 runbook_step         what the steps of a runbook share: the plan, the target, the interlock
