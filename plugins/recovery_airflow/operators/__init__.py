@@ -4,7 +4,6 @@ step                 the base: one step of a graph, what it is told and what it 
 logical_backup       PrecheckOperator, PgDumpOperator, AnnounceBackupsOperator
 logical_restore      PickBackupOperator, PgRestoreOperator
 physical_backup      PgBackRestBackupOperator, PgBackRestCheckOperator, PgBackRestRestoreOperator
-recovery_point       RecoveryPointOperator: a named moment that a restore can be compared with
 archive              ReplayProofOperator, WalArchiveCheckOperator: the WAL archive, replayed and looked through
 watchdog             WatchSystemsOperator: what no failed task can tell, in all systems
 verification         StoredPartsCheckOperator, ChecksumCompareOperator, ValidationQueriesOperator
