@@ -44,6 +44,7 @@ from airflow.sdk import DAG
 
 from include.recovery.policy.models import ProtectedSystem
 from recovery_airflow.dag_defaults import DEFAULT_ARGS, Tag, page, policies, tags, wanted
+from recovery_airflow.notifications.deadlines import ends_within
 from recovery_airflow.runbook_graph import runbook
 from recovery_airflow.trigger_form import runbook_form
 
@@ -70,6 +71,12 @@ def runbook_dag(system: ProtectedSystem) -> DAG:
         is_paused_upon_creation=False,
         default_args=DEFAULT_ARGS,
         params=runbook_form(system),
+        deadline=ends_within(
+            max(scenario.rto for scenario in system.scenarios.values()),
+            system=system.system,
+            what="recovery",
+            to_do="The RTO has passed: see in the run where it works or waits, also for an approval, and tell people.",
+        ),
         tags=tags(Tag.RUNBOOK, system.system),
     ) as dag:
         runbook(system)

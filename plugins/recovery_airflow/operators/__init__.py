@@ -5,6 +5,8 @@ logical_backup       PrecheckOperator, PgDumpOperator, AnnounceBackupsOperator
 logical_restore      PickBackupOperator, PgRestoreOperator
 recovery_point       RecoveryPointOperator
 physical_backup      PgBackRestBackupOperator, PgBackRestCheckOperator, PgBackRestRestoreOperator
+archive              ReplayProofOperator, WalArchiveCheckOperator: the WAL archive, replayed and looked through
+watchdog             WatchSystemsOperator: what no failed task can tell, in all systems
 verification         StoredPartsCheckOperator, ChecksumCompareOperator, ValidationQueriesOperator
 offsite_copy         FindMissingCopiesOperator, S3ReplicateOperator
 recovery_point       RecoveryPointOperator: a moment with a fingerprint, to which a restore can be compared
