@@ -114,7 +114,10 @@ def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[PgBackRestBack
 
 
 def announce_backups(system: ProtectedSystem, dumps: Sequence[PgDumpOperator | PgBackRestBackupOperator]) -> None:
-    """Hand the new backups over to replication, once every one of them was checked; then the verdict."""
+    """Hand the new backups over to replication, once every one of them was checked; then the verdict.
+
+    A recovery point that could not be made reddens the run, and keeps no good backup from being copied.
+    """
     announce = AnnounceBackupsOperator(
         task_id="announce",
         system=system.system,
@@ -125,6 +128,26 @@ def announce_backups(system: ProtectedSystem, dumps: Sequence[PgDumpOperator | P
     for dump in dumps:
         dump >> [task for task in dump.downstream_list if task.task_id.startswith("verify.")] >> announce
     announce >> verdict
+    for point in point_after(system, dumps):
+        point >> verdict
+
+
+def point_after(
+    system: ProtectedSystem, dumps: Sequence[PgDumpOperator | PgBackRestBackupOperator]
+) -> list[RecoveryPointOperator]:
+    """After the backups of a source, a recovery point, where its policy wants verifiable ones.
+
+    What was just backed up can then be restored to a moment that is compared row by row, without waiting for the
+    schedule's next point.
+    """
+    points = []
+    wanted = {source.name for source in pointed_sources(system)}
+    with TaskGroup("point"):
+        for name in dict.fromkeys(dump.source for dump in dumps if dump.source in wanted):
+            point = _make_point(system, name)
+            [dump for dump in dumps if dump.source == name] >> point
+            points.append(point)
+    return points
 
 
 def copy_backups(system: ProtectedSystem) -> None:
@@ -160,13 +183,13 @@ def make_points(system: ProtectedSystem) -> None:
     """A point of each source whose policy wants verifiable ones; sources side by side."""
     verdict = VerdictOperator(task_id="verdict", system=system.system)
     for source in pointed_sources(system):
-        point = RecoveryPointOperator(
-            task_id=f"make_point__{source.name}",
-            system=system.system,
-            source=source.name,
-            pool=pool_of(system.system, source.name),
-        )
-        point >> verdict
+        _make_point(system, source.name) >> verdict
+
+
+def _make_point(system: ProtectedSystem, source: str) -> RecoveryPointOperator:
+    return RecoveryPointOperator(
+        task_id=f"make_point__{source}", system=system.system, source=source, pool=pool_of(system.system, source)
+    )
 
 
 def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:
