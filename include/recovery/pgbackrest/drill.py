@@ -34,6 +34,7 @@ from include.recovery.pgbackrest.drill_window import (
     window_of,
 )
 from include.recovery.pgbackrest.info import StanzaInfo
+from include.recovery.pgbackrest.marker import Marker, unmarked
 from include.recovery.pgbackrest.pages import check_checksums, check_structure
 from include.recovery.pgbackrest.restore import Recovered, recover, restore_cluster
 from include.recovery.pgbackrest.segments import SEGMENT_BYTES
@@ -68,6 +69,7 @@ class Drill:
     :param archive_delay: how old a point may be and not yet be in the archive (archive_timeout + push_allowance).
     :param heartbeat: how often it is written.
     :param major: of the server, ``superuser`` of it.
+    :param marker: keeps retention from the backup that is being restored; ``marker_of`` makes it.
     """
 
     configuration: Configuration
@@ -84,6 +86,7 @@ class Drill:
     superuser: str
     segment_bytes: int = SEGMENT_BYTES
     workers: int = 2
+    marker: Marker = unmarked
 
 
 @dataclass
@@ -246,14 +249,15 @@ class _Run:
     def _restore(self, target: Target, choice: Choice, *, first: bool = False) -> Recovered:
         drill, report = self.drill, self.report
         ScratchServer.end(drill.directory)
-        done = restore_cluster(
-            drill.configuration, drill.directory, target, label=choice.backup.label, repository=drill.repository,
-            delta=(drill.directory / "data" / "PG_VERSION").exists(), stop=self._stop,
-        )
-        copy = recover(
-            drill.directory, target, major=drill.major, superuser=drill.superuser, at_least=choice.reach.last,
-            segment_bytes=drill.segment_bytes,
-        )
+        with drill.marker(choice.backup.label):
+            done = restore_cluster(
+                drill.configuration, drill.directory, target, label=choice.backup.label, repository=drill.repository,
+                delta=(drill.directory / "data" / "PG_VERSION").exists(), stop=self._stop,
+            )
+            copy = recover(
+                drill.directory, target, major=drill.major, superuser=drill.superuser, at_least=choice.reach.last,
+                segment_bytes=drill.segment_bytes,
+            )
         if first:
             report.restore_seconds, report.recover_seconds = done.seconds, copy.seconds
         return copy
