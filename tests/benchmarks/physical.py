@@ -165,7 +165,7 @@ class Cluster:
         return [point.waited_ms for point in made], sum(point.kind == "verifiable" for point in made)
 
     def push(self, segments: int) -> tuple[float, float]:
-        """MiB a second of WAL that reach the repository: as Lifeboat has it pushed, and by pgBackRest's own defaults."""
+        """MiB a second of WAL that reach the repository: pushed by Lifeboat's options, and by pgBackRest's own."""
         ours = archive_command(self.stanza.configuration)
         configuration = self.stanza.configuration
         options = Options(process_max=1, compress_type="gz", compress_level=None, asynchronous=False)
