@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import cycle
 from pathlib import Path
 
 from include.lab.ports import free_ports
@@ -45,6 +46,7 @@ MIB = 1024 * 1024
 CLIENTS, POINTS = 8, 15
 CHANGED = "public.learners"
 _TIER = "weekly-full"
+_ROWS = 2000
 
 
 @dataclass(frozen=True)
@@ -197,12 +199,12 @@ class Cluster:
         """As the application would: rows of prose, changed."""
         with self.world.source.with_database(DATABASE).connect() as connection:
             [before] = connection.execute("SELECT pg_current_wal_lsn()").fetchone() or ["0/0"]
-            for part in range(10_000):
-                change = f"UPDATE public.posts SET tokens = tokens + 1 WHERE id % 997 = {part % 997}"
-                connection.execute(change.encode())
-                words = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)"
-                [written] = connection.execute(words, [before]).fetchone() or [0]
-                if written >= segments * SEGMENT:
+            [rows] = connection.execute("SELECT max(id) FROM public.posts").fetchone() or [0]
+            for first in cycle(range(1, rows, _ROWS)):
+                words = f"UPDATE public.posts SET tokens = tokens + 1 WHERE id BETWEEN {first} AND {first + _ROWS - 1}"
+                connection.execute(words.encode())
+                asked = connection.execute("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", [before]).fetchone()
+                if asked and asked[0] >= segments * SEGMENT:
                     return
 
     @contextmanager
