@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 
 from include.lab.ports import free_ports
@@ -136,8 +136,12 @@ class Cluster:
         began = time.monotonic()
         run(words, os.environ)
         # Not through a pipe: the server would inherit it and keep it open.
-        start = [*control, "-w", "-t", "3600", "-o", f"-p {free_ports(1)[0]} {options}", "start"]
+        port = str(free_ports(1)[0])
+        start = [*control, "-W", "-o", f"-p {port} {options}", "start"]
         subprocess.run(start, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+        # pg_ctl's own waiting ends before the recovery does.
+        while subprocess.run(["pg_isready", "-q", "-h", str(sockets), "-p", port], check=False).returncode:
+            time.sleep(0.05)
         seconds = time.monotonic() - began
         run([*control, "-m", "immediate", "stop"], os.environ)
         return seconds
@@ -159,11 +163,12 @@ class Cluster:
             row = connection.execute(words.encode()).fetchone()
         return float(row[0]) if row else 1.0
 
-    def points(self, count: int) -> tuple[list[float], int]:
+    def points(self, wanted: int) -> tuple[list[float], int]:
         """Milliseconds that writers waited for each of some points under load; how many of them prove rows."""
         server = replace(self.workspace.server(self.source), database=DATABASE)
         with self._load():
-            made = [make_point(server, CLUSTER_SYSTEM, self.source.name, options_of(self.source)) for _ in range(count)]
+            options = options_of(self.source)
+            made = [make_point(server, CLUSTER_SYSTEM, self.source.name, options) for _ in range(wanted)]
         return [point.waited_ms for point in made], sum(point.kind == "verifiable" for point in made)
 
     def push(self, segments: int) -> tuple[float, float]:
@@ -230,9 +235,10 @@ def measure(world: World, only: list[str], pairs: int, tell: Callable[[str], obj
 
     :param pairs: of interleaved runs, one of each contender.
     """
-    cluster, scratch, results = Cluster.protected(world), world.directory / "copy", []
+    cluster, numbers, results = Cluster.protected(world), count(1), []
 
     def restored(work: Callable[[Path], float]) -> float:
+        scratch = world.directory / f"copy{next(numbers)}"
         try:
             return work(scratch)
         finally:

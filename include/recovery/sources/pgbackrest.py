@@ -20,7 +20,7 @@ from include.recovery.catalog.removal import Removed
 from include.recovery.errors import BackupCorrupt, BackupNotFound, ManifestInvalid
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.pgbackrest import check as checking
-from include.recovery.pgbackrest.backup import back_up, ensure_stanza, parent_id
+from include.recovery.pgbackrest.backup import back_up, parent_id
 from include.recovery.pgbackrest.cipher import KIND
 from include.recovery.pgbackrest.concern import missing_of, problems_of, reachable
 from include.recovery.pgbackrest.end_to_end import check_end_to_end
@@ -98,7 +98,6 @@ def backup(
     place = source_prefix(system.system, source.name, KIND)
     # One for all tiers: what a run has made and not entered yet, no other may take for forgotten.
     with Lease.acquire(catalog.store, f"{place}leases/repository/", owner, writing=place) as lease:
-        ensure_stanza(stanza.tool, repository=number, stop=stop)
         taker = Taker(run.run_id, run.started_by, owner, workspace.keyring())
         manifest = take_in(catalog, stanza, store, taker)
         if manifest is None:
