@@ -269,7 +269,7 @@ def measure(world: World, only: list[str], pairs: int, tell: Callable[[str], obj
         results.append(Result("restore_point_wait_ms", round(statistics.median(waited), 1), load, detail))
         tell(f"median {results[-1].ratio} ms; {detail}")
     if "wal" in only:
-        pushed = [cluster.push(32) for _ in range(min(pairs, 3))]
+        pushed = [cluster.push(16) for _ in range(min(pairs, 3))]
         ours, plain = [list(each) for each in zip(*pushed, strict=True)]
         detail = f"{statistics.median(ours):.0f} MiB/s against {statistics.median(plain):.0f} MiB/s"
         ratio = round(statistics.median(ours) / statistics.median(plain), 2)
