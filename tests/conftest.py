@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.harbor",
     "tests.fixtures.browser",
     "tests.fixtures.demands_plugin",
+    "tests.fixtures.order",
 ]
 
 # The tree may not be writable, and a shared machine is slow at times.

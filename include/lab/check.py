@@ -13,8 +13,9 @@ from collections.abc import Sequence
 LINT = (["ruff", "check", "--no-cache", "--quiet", "."], ["mypy", "--cache-dir=/dev/null"])
 
 
-EVERYTHING = ("-n", "2", "--dist", "loadfile")
-"""Without arguments: all tests, in two processes, which share the servers of the session."""
+EVERYTHING = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Without arguments: all tests, in three processes, which share the servers of the session; most of them wait most of
+the time."""
 
 
 def main(arguments: Sequence[str]) -> None:

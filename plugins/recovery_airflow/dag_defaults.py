@@ -46,6 +46,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
                 errors.BackupCorrupt,
                 errors.KeyUnavailable,
                 errors.NotIdentical,
+                errors.CopyLost,
                 errors.Refused,
                 errors.PolicyError,
                 errors.SourceError,

@@ -16,6 +16,7 @@ LABDOJO = POLICIES.systems["labdojo"]
 FORMS = {
     "backup": backup_form(),
     "drill": drill_form("newest"),
+    "drill of the cluster": drill_form("newest point"),
     "retention": retention_form(),
     "runbook": runbook_form(LABDOJO),
     "button": button_form(POLICIES.systems.values()),
@@ -55,6 +56,14 @@ def test_what_is_not_offered_is_refused(field: Field, value: object) -> None:
     param: Param = FORMS["button"][field]
     with pytest.raises(ParamValidationError):
         param.resolve(value)
+
+
+def test_a_drill_of_the_cluster_takes_a_point_and_no_backup() -> None:
+    field = FORMS["drill of the cluster"][Field.RECOVERY_POINT]
+    assert field.value == "newest point"
+    assert field.resolve("lifeboat_20261121T070003Z_5fb0")
+    assert all(wish.startswith("newest point") for wish in field.schema["examples"])
+    assert drill_form("random second") == {}
 
 
 def test_scenarios_are_those_of_the_policy_with_their_objectives() -> None:

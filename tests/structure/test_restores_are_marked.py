@@ -56,20 +56,13 @@ def test_the_search_itself(code: str, lines: list[int]) -> None:
     assert list(unmarked_restores(ast.parse(code))) == lines
 
 
-def test_every_drill_and_replay_is_given_its_marker() -> None:
+def test_every_replay_and_proof_of_a_window_is_given_its_marker() -> None:
     """Their default marks nothing, which is right only for a repository that no catalog knows."""
     wrong = []
     for path in FILES:
-        text = path.read_text(encoding="utf-8")
-        imports = {name for name in ("Drill", "ReplayProof") if f"pgbackrest.{_HOME[name]} import" in text}
-        for node in ast.walk(ast.parse(text)) if imports else ():
-            if not isinstance(node, ast.Call):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or ast.unparse(node.func) not in {"ReplayProof.start", "Place"}:
                 continue
-            drill = "Drill" in imports and isinstance(node.func, ast.Name) and node.func.id == "Drill"
-            replay = isinstance(node.func, ast.Attribute) and ast.unparse(node.func) == "ReplayProof.start"
-            if (drill or replay) and "marker" not in {keyword.arg for keyword in node.keywords}:
+            if "marker" not in {keyword.arg for keyword in node.keywords}:
                 wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert wrong == [], "give it marker=marker_of(workspace, stanza, store, by)"
-
-
-_HOME = {"Drill": "drill", "ReplayProof": "replay"}

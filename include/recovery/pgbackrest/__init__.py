@@ -25,8 +25,8 @@
     wal_content    one archived segment opened: size, checksum, system, address
     replay         a standby that replays the archive and nothing else: each segment is proven within minutes
     replay_state   how far it is, and what keeps it from going on
-    drill          the monthly drill: to a verifiable point, then to a random second, measured
-    drill_window   where the drill aims, and whether the heartbeat says that it got there
+    recoverable    the newest moment that recovery from a repository reaches
+    drill_window   where a drill aims, and whether the heartbeat says that it got there
     pages          pg_amcheck and pg_checksums on a restored copy
     protection     the primary's disk, queue and slots: what protection may not do to it
 

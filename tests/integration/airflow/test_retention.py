@@ -49,7 +49,7 @@ def test_what_the_policy_lets_go_is_shown_and_then_removed(airflow_server: Airfl
     assert set(run.xcom("decide.plan__primary")) == {"plan", "sentence"}
     assert run.xcom("expire.remove__primary")["removed"] >= 1
     assert made[-1] not in ids("primary")
-    assert made[0] in ids("primary")
+    assert made[1] in ids("primary"), "the only one of yesterday; today other tests make younger ones"
     assert set(locked) <= ids("offsite"), "object lock keeps them for a day"
     going = airflow_server.workspace().catalog("offsite").going("harbor/")
     assert f"harbor/main-db/postgres/{locked[-1]}/" in going
