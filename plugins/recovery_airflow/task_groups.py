@@ -12,7 +12,7 @@ from include.recovery.policy.models import Drill, ProtectedSystem, Tier
 from include.recovery.policy.pools import REPLICATION_POOL, RESTORE_POOL, cluster_pool_of, pool_of
 from include.recovery.restore_points import pointed_sources
 from include.recovery.retention.gather import stores_of
-from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of
+from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of, on_host
 from recovery_airflow.operators.logical_backup import AnnounceBackupsOperator, PgDumpOperator, PrecheckOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBackupOperator
 from recovery_airflow.operators.offsite_copy import FindMissingCopiesOperator, S3ReplicateOperator
@@ -82,7 +82,13 @@ def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[PgBackRestBack
     backups = []
     with TaskGroup("precheck"):
         prechecks = {
-            source: PrecheckOperator(task_id=f"inspect__{source}", system=system.system, source=source, tier=tier.name)
+            source: PrecheckOperator(
+                task_id=f"inspect__{source}",
+                system=system.system,
+                source=source,
+                tier=tier.name,
+                **on_host(system, source),
+            )
             for source in tier.sources
         }
     with TaskGroup("back_up"):
@@ -97,6 +103,7 @@ def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[PgBackRestBack
                     note="{{ params.note or '' }}",
                     hold="{{ params.hold }}",
                     pool=cluster_pool_of(system.system, source),
+                    **on_host(system, source),
                 )
                 prechecks[source] >> backup
                 backups.append(backup)
@@ -109,6 +116,7 @@ def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[PgBackRestBack
                 store=backup.store,
                 backup=backup.returns("backup"),
                 read_back=tier.method == "full",
+                **on_host(system, backup.source),
             )
     return backups
 
@@ -167,6 +175,9 @@ def expire_backups(system: ProtectedSystem) -> None:
             for store in stores_of(system)
         }
     verdict = VerdictOperator(task_id="verdict", system=system.system)
+    # pgBackRest expires on the database's host; a system's clusters are taken to be on one.
+    clusters = [source.name for source in system.sources if system.repository_stores(source)]
+    host = on_host(system, clusters[0]) if clusters else {}
     with TaskGroup("expire"):
         for store, plan in plans.items():
             expire = ExpireBackupsOperator(
@@ -175,6 +186,7 @@ def expire_backups(system: ProtectedSystem) -> None:
                 store=store,
                 plan=plan.returns("plan"),
                 dry_run=f"{{{{ params.{Field.DRY_RUN} }}}}",
+                **host,
             )
             plan >> expire >> verdict
 
