@@ -19,10 +19,9 @@ import secrets
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,11 +33,10 @@ from include.recovery.pgbackrest.marker import marker_of
 from include.recovery.pgbackrest.stanza import open_reading
 from include.recovery.pgbackrest.window_proof import Place, SecondProof, WindowProof, prove_window
 from include.recovery.policy.durations import parse_duration
-from include.recovery.postgres.heartbeat import beat
 from include.recovery.postgres.prepare import prepare
 from include.recovery.postgres.tools import major_of
 from include.recovery.workspace import Workspace
-from tests.integration.pgbackrest.conftest import World, make_world
+from tests.integration.pgbackrest.conftest import beating, make_world
 
 _BEAT = timedelta(seconds=1)
 _BACKUPS = 4
@@ -134,7 +132,7 @@ def _own(minutes: float, ends: ExitStack) -> Iterator[tuple[str, Place]]:
     world = make_world(registry, [FolderRepository(1, str(folder / "repository"), cipher_pass="a pass")])
     ends.enter_context(world.ends)
     prepare(world.server, backup_password="b", restore_password="r")
-    with _beating(world):
+    with beating(world.server, _BEAT.total_seconds()):
         for number in range(_BACKUPS):
             world.back_up("full" if number == 0 else "incr")
             _say(f"own cluster: backup {number + 1} of {_BACKUPS}, then {60 * minutes / _BACKUPS:.0f} s of writing")
@@ -146,23 +144,6 @@ def _own(minutes: float, ends: ExitStack) -> Iterator[tuple[str, Place]]:
     yield "own cluster", Place(
         world.configuration, 1, folder / "copy", "postgres", timedelta(hours=72), _BEAT, 15, "postgres"
     )
-
-
-@contextmanager
-def _beating(world: World) -> Iterator[None]:
-    end = threading.Event()
-
-    def work() -> None:
-        while not end.wait(_BEAT.total_seconds()):
-            beat(world.server)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        end.set()
-        thread.join()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,29 +13,11 @@ import pytest
 
 from include.recovery.errors import BackupNotFound
 from include.recovery.pgbackrest.window_proof import Place, prove_window
-from include.recovery.postgres.heartbeat import beat
 from include.recovery.postgres.prepare import prepare
-from tests.integration.pgbackrest.conftest import World, wal_file
+from tests.integration.pgbackrest.conftest import World, beating, wal_file
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 EVERY = timedelta(seconds=1)
-
-
-@contextmanager
-def beating(world: World) -> Iterator[None]:
-    end = threading.Event()
-
-    def work() -> None:
-        while not end.wait(EVERY.total_seconds() / 2):
-            beat(world.server)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        end.set()
-        thread.join()
 
 
 def place_of(world: World) -> Place:
@@ -51,7 +32,7 @@ def test_seconds_in_a_row_and_every_way_to_be_red(small_world: World) -> None:
     with pytest.raises(BackupNotFound, match="there is no backup"):
         prove_window(place, 1)
     segments = []
-    with beating(small_world):
+    with beating(small_world.server):
         small_world.back_up()
         for number in range(4):
             small_world.note(f"note {number}")
