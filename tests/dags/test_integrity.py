@@ -212,6 +212,20 @@ def test_points_are_made_hourly_where_the_log_is_archived(dags: dict[str, DAG]) 
             assert task.pool == pool_of(system.system, source), "beside a backup, it would read the same tables"
 
 
+def test_a_point_is_made_after_each_backup_of_a_source_whose_log_is_archived(dags: dict[str, DAG]) -> None:
+    for system in POLICIES.systems.values():
+        pointed = {source.name for source in system.sources if source.physical and source.physical.restore_points}
+        for tier in system.tiers:
+            dag = dags[f"backup__{system.system}__{tier.name}"]
+            points = {task.source: task for task in dag.tasks if isinstance(task, RecoveryPointOperator)}
+            assert set(points) == pointed & set(tier.sources), dag.dag_id
+            for source, task in points.items():
+                made = {t.task_id for t in dag.tasks if t.task_id.startswith("back_up.") and t.source == source}
+                assert task.upstream_task_ids == made, "of the newest backup, in every store"
+                assert task.downstream_task_ids == {"verdict"}, "without a point, a good backup is copied all the same"
+                assert task.pool == pool_of(system.system, source)
+
+
 @pytest.mark.demand("A6")
 def test_the_runbook_shows_its_steps_by_name(dags: dict[str, DAG]) -> None:
     """Identify, stop the services, restore, verify, restart, validate; and what Lifeboat puts between."""

@@ -31,6 +31,7 @@ from include.recovery.postgres.scratch import Profile, ScratchServer
 from include.recovery.postgres.server import PostgresServer
 
 _BEFORE_TARGET = "recovery ended before configured recovery target was reached"
+_BEFORE_BACKUP = "requested recovery stop point is before consistent recovery point"
 _OTHER_TIMELINE = ("is not a child of this server's history", "recovery target timeline")
 _BROKEN = ("WAL ends before end of online backup", "WAL ends before consistent recovery point",
            "could not locate required checkpoint record", "could not locate a valid checkpoint record")
@@ -231,6 +232,11 @@ def meaning_of_recovery(said: str, target: Target) -> LifeboatError:
         return BackupNotFound(
             f"the archived WAL ends before {target.in_words}; choose an earlier target or newest, and see which WAL is "
             f"missing (`lifeboat wal`): {_fatal(said)}"
+        )
+    if _BEFORE_BACKUP in said:
+        return BackupNotFound(
+            f"{target.in_words} lies before the moment from which this backup is consistent; begin with an older backup, "
+            "or choose a later target"
         )
     if any(words in said for words in _OTHER_TIMELINE):
         return BackupNotFound(
