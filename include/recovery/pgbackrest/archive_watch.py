@@ -22,6 +22,7 @@ from include.recovery.pgbackrest import commands
 from include.recovery.pgbackrest.archiver import ask_archiver, judge_archiver
 from include.recovery.pgbackrest.check import check_archive, of_info
 from include.recovery.pgbackrest.cipher import KIND
+from include.recovery.pgbackrest.marker import marker_of
 from include.recovery.pgbackrest.replay import ReplayProof
 from include.recovery.pgbackrest.replay_state import ReplayReport
 from include.recovery.pgbackrest.stanza import Stanza, open_reading, open_stanza, physical_of_policy
@@ -98,7 +99,7 @@ def prove_replay(
         return ReplayProof.start(
             stanza.configuration, directory, repository=stanza.number(store), now=now(),
             major=major_of(base.manifest.server_version), superuser=workspace.cluster(source).user,
-            segment_bytes=stanza.segment_bytes,
+            segment_bytes=stanza.segment_bytes, marker=marker_of(workspace, stanza, store, "replay proof"),
         )
 
     running = _runs(directory)
