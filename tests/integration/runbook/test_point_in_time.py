@@ -21,6 +21,7 @@ from include.recovery.postgres.recovery_point import make_point
 from include.recovery.postgres.scratch import ScratchServer
 from include.recovery.runbook.methods import method_for
 from include.recovery.runbook.methods.port import Job, Wanted
+from include.recovery.runbook.physical_choice import choose_physical
 from include.recovery.runbook.plan import Mode, RecoveryPlan
 from include.recovery.runbook.planning import Choice, draft_plan
 from include.recovery.runbook.safeguard import staging_database
@@ -86,7 +87,7 @@ def lived(quay: Quay) -> Lived:
     return Lived(backup, started, moment, lsn, point)
 
 
-@pytest.mark.demand("L15", "R6", "D1")
+@pytest.mark.demand("L15", "R6")
 def test_a_second_in_local_time_and_a_changed_row_is_found(quay: Quay, lived: Lived) -> None:
     wish = lived.moment.astimezone(ZoneInfo(ZONE)).replace(tzinfo=None).isoformat(" ")
     plan = planned(quay, wish)
@@ -218,15 +219,19 @@ def test_what_cannot_be_reached_is_refused_before_anything_is_touched(quay: Quay
         choose(quay, wish)
 
 
-def test_a_target_behind_a_gap_is_refused(quay: Quay, lived: Lived) -> None:
-    newest = max((quay.place / "offsite").rglob("0000000100000000/*.zst"))
-    aside = newest.rename(newest.with_name("aside"))
+def test_a_target_inside_a_gap_is_refused(quay: Quay, lived: Lived) -> None:
+    segment = quay.sql(f"SELECT pg_walfile_name('{lived.point.lsn}')")
+    (stored,) = (quay.place / "offsite").rglob(f"{segment}-*")
+    aside = stored.rename(stored.with_name("aside"))
+    wanted = Wanted(
+        quay.workspace, quay.system, quay.source, f"lsn:{lived.point.lsn}", (), now, lambda _: None
+    )
     try:
-        behind = (lived.point.at + timedelta(microseconds=1)).isoformat()
-        with pytest.raises(BackupNotFound, match="store offsite: .*(missing or unfit|after the last archived WAL)"):
-            choose(quay, behind)
+        with pytest.raises(BackupNotFound, match="its WAL ends at LSN"):
+            choose_physical(wanted, ("offsite",))
     finally:
-        aside.rename(newest)
+        aside.rename(stored)
+    assert choose_physical(wanted, ("offsite",)).store == "offsite"
 
 
 @pytest.mark.demand("L15")
