@@ -3,7 +3,7 @@
 # include/lab/setup.sh installs what is missing, then runs a command as an unprivileged user (PostgreSQL refuses root)
 # with the project's Python first in PATH.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test bench demands docs lint format requirements
+.PHONY: help demo demo-down test bench soak demands docs lint format requirements
 
 RUN := ./include/lab/setup.sh run
 # For what writes into this tree: the same Python, as the user who called make.
@@ -23,6 +23,9 @@ test: ## ruff, mypy, and all tests on real servers; ARGS go to pytest.
 
 bench: ## Measure against the classic scripts; writes tests/benchmarks/results.json.
 	@$(RUN) python -m tests.benchmarks $(ARGS)
+
+soak: ## Restore to ten random seconds of the demo's windows, each checked by heartbeat; red when one fails.
+	@$(RUN) python -m tests.soak $(ARGS)
 
 demands: ## Show which demands are proven by which tests; writes docs/demands.md.
 	@$(HERE) python -m tests.fixtures.demands_report

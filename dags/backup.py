@@ -5,7 +5,9 @@ A *logical* tier: looks at each source, dumps it in parallel streams from one sn
 encrypts it on the way to the primary store, and reads it back there against its SHA-512.
 A *full*, *differential* or *incremental* tier: has pgBackRest back up the whole cluster to the repository of each of
 the tier's stores, then checks there that all is present, that WAL arrives, and that the archive has no hole.
-Either announces what is new through the system's asset.
+Either announces what is new through the system's asset. Where the source's policy has `restore_points`, a recovery
+point is made right after its backup: a moment that a restore from it can be compared with, row by row. The log of that
+task says how many milliseconds writers waited; that it found no quiet moment is a note there, and no failure.
 
 ### Schedule
 The policy's cron line in the system's own time zone; one run at a time; missed times are not made up, since a backup

@@ -48,6 +48,7 @@ if "scheduler" in sys.argv:
     import slack_sdk.webhook.client
 
     import include.recovery.runbook.planning
+    import include.recovery.sources.pgbackrest
     import include.recovery.sources.postgres
     import include.recovery.workspace
 

@@ -1,12 +1,15 @@
-"""What ``make demo`` does: start everything, back up, copy, drill, rehearse, and say how recoverable each system is."""
+"""What ``make demo`` does: start everything, back up, copy, drill, rehearse, and say how recoverable each system is.
+
+Here is the order of the steps; what each of them has Airflow do is in ``proofs.py``.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 from rich.console import Console
@@ -15,23 +18,18 @@ from rich.table import Table
 
 from include.lab.airflow import AirflowClient
 from include.lab.credentials import AIRFLOW_USERS
-from include.lab.errors import LabError
 from include.lab.lab import Lab
 from include.lab.ports import LOOPBACK
-from include.lab.runs import run_to_end, wait_for_dags
+from include.lab.proofs import Proofs
+from include.lab.runs import wait_for_dags
 from include.lab.steps import Report, Step, Timing, run_steps
 from include.lab.systems import REGIONS, SLACK_PORT, SYSTEMS, DemoSystem
-from include.recovery.copies import missing_copies
-from include.recovery.evidence.history import read_reports
-from include.recovery.evidence.model import IncidentReport
 from include.recovery.evidence.summary import SystemSummary, summarise
-from include.recovery.evidence.verdict import verdict
 from include.recovery.policy.models import ProtectedSystem
-from include.recovery.workspace import PRIMARY, Workspace
+from include.recovery.restore_points import point_interval
+from include.recovery.workspace import Workspace
 
-REHEARSED = "labdojo"
-SCENARIO = "database_corruption"
-_COPY_SECONDS = 600
+REHEARSED = DRILLED = "labdojo"
 
 
 @dataclass(frozen=True)
@@ -81,30 +79,29 @@ class Demo:
 
     def _proofs(self, workspace: Workspace, client: AirflowClient) -> list[Step]:
         systems = sorted(workspace.policies.systems.values(), key=lambda system: system.priority)
-        wanted = [
-            *(f"{kind}__{s.system}" for s in systems for kind in ("replicate", "disaster_recovery")),
-            *(f"backup__{s.system}__{tier.name}" for s in systems for tier in s.logical_tiers),
-            *(f"drill__{s.system}__{drill}" for s in systems for drill in s.logical_drills),
-            "disaster_recovery",
+        proofs = [Proofs(system, self.lab, client) for system in systems]
+        steps = [Step("dags", "DAGs", lambda report: wait_for_dags(client, wanted_dags(systems), report))]
+        bases = [
+            Step(f"base {each.name}", f"{each.name}: full backup of the cluster", each.take_base, ("dags",))
+            for each in sorted(proofs, key=lambda each: each.name != DRILLED)
+            if each.full_tier is not None
         ]
-        steps = [Step("dags", f"{len(wanted)} DAGs", lambda report: wait_for_dags(client, wanted, report))]
-        for system in systems:
-            name = system.system
-            back_up = partial(_back_up, workspace, client, system)
+        # The base that is drilled comes first: the drill's random second needs some minutes of WAL behind it.
+        steps.append(bases[0])
+        for each in proofs:
+            name, backed_up = each.name, (f"backup {each.name}",)
             steps += [
-                Step(f"backup {name}", f"{name}: backup", back_up, ("dags",)),
-                Step(
-                    f"copy {name}",
-                    f"{name}: copy to the second region",
-                    partial(_await_copies, system),
-                    (f"backup {name}",),
-                ),
-                Step(
-                    f"drill {name}", f"{name}: drill", partial(_drill, workspace, client, system), (f"backup {name}",)
-                ),
+                Step(f"backup {name}", f"{name}: backup", each.back_up, ("dags",)),
+                Step(f"copy {name}", f"{name}: copy to the second region", each.await_copies, backed_up),
+                Step(f"drill {name}", f"{name}: drill", each.drill, backed_up),
             ]
-        rehearse = partial(_rehearse, workspace, client)
-        steps.append(Step("rehearsal", f"{REHEARSED}: disaster recovery, rehearsed", rehearse, (f"drill {REHEARSED}",)))
+        steps += bases[1:]
+        by_name = {each.name: each for each in proofs}
+        title = f"{REHEARSED}: disaster recovery, rehearsed"
+        steps.append(Step("rehearsal", title, by_name[REHEARSED].rehearse, (f"drill {REHEARSED}",)))
+        title = f"{DRILLED}: drill of the cluster, to a point and to a random second"
+        needs = (f"base {DRILLED}", f"drill {DRILLED}")
+        steps.append(Step("drill cluster", title, by_name[DRILLED].drill_cluster, needs))
         return steps
 
     def _show(self, workspace: Workspace, seconds: float) -> None:
@@ -121,11 +118,25 @@ class Demo:
                 f"[bold]{self.lab.airflow.url}[/bold]   the web UI; log in as\n{people}\n"
                 f"[bold]http://{LOOPBACK}:{SLACK_PORT}[/bold]   what Slack was told\n"
                 f"[bold]{self.lab.command}[/bold] status   the same from the command line\n"
+                f"[bold]{self.lab.command}[/bold] points {DRILLED}   moments to go back to, and what each has cost\n"
                 "[bold]make demo-down[/bold]   stops everything",
                 title=f"Lifeboat is up ({seconds:.0f} s)",
                 expand=False,
             )
         )
+
+
+def wanted_dags(systems: Sequence[ProtectedSystem]) -> list[str]:
+    """The DAGs that the demo runs, or that have to run by themselves behind it."""
+    wanted = ["disaster_recovery", f"drill__{DRILLED}__monthly"]
+    for system in systems:
+        name = system.system
+        wanted += [f"{kind}__{name}" for kind in ("replicate", "disaster_recovery")]
+        wanted += [f"backup__{name}__{tier.name}" for tier in system.tiers]
+        wanted += [f"drill__{name}__{drill}" for drill in system.logical_drills]
+        if point_interval(system) is not None:
+            wanted.append(f"recovery_point__{name}")
+    return wanted
 
 
 def table(rows: list[SystemSummary]) -> Table:
@@ -150,51 +161,6 @@ def table(rows: list[SystemSummary]) -> Table:
 def _protect(lab: Lab, system: DemoSystem, report: Report) -> None:
     """The cluster's WAL, archived in both regions. Before the applications start: it may need a restart."""
     report(lab.protect(system))
-
-
-def _back_up(workspace: Workspace, client: AirflowClient, system: ProtectedSystem, report: Report) -> None:
-    """A first backup, or a new one when the newest has lived for half of what may be lost."""
-    summary = summarise(workspace, system.system, datetime.now(UTC))
-    if summary.age_seconds is not None and summary.age_seconds < summary.rpo_seconds / 2:
-        report("young enough")
-        return
-    tier = next((tier for tier in system.logical_tiers if len(tier.stores) > 1), system.logical_tiers[0])
-    run_to_end(client, f"backup__{system.system}__{tier.name}", report, {"note": "make demo"})
-
-
-def _await_copies(system: ProtectedSystem, report: Report) -> None:
-    """Replication starts by itself when a backup is announced; wait for its result."""
-    until = time.monotonic() + _COPY_SECONDS
-    workspace = Workspace.from_environment()  # catalogs of its own: this waits beside others
-    while missing := missing_copies(system, workspace.catalog):
-        report(f"{len(missing)} to come")
-        if time.monotonic() > until:
-            copies = ", ".join(f"{copy.backup} in {copy.to_store}" for copy in missing)
-            raise LabError(
-                f"{system.system}: not copied after {_COPY_SECONDS} s: {copies}; see replicate__{system.system}"
-            )
-        time.sleep(3)
-    report("all copied")
-
-
-def _drill(workspace: Workspace, client: AirflowClient, system: ProtectedSystem, report: Report) -> None:
-    """The weekly drill, unless the newest backup was proven by one already."""
-    summary = summarise(workspace, system.system, datetime.now(UTC))
-    if summary.proven_at is not None and datetime.now(UTC) - summary.proven_at < timedelta(days=7):
-        report("proven")
-        return
-    run_to_end(client, f"drill__{system.system}__weekly", report)
-
-
-def _rehearse(workspace: Workspace, client: AirflowClient, report: Report) -> None:
-    """The runbook in mode rehearsal, unless the evidence has a green one of this week."""
-    since = datetime.now(UTC) - timedelta(days=7)
-    for found in read_reports(workspace.store(PRIMARY), REHEARSED):
-        if isinstance(found, IncidentReport) and found.finished_at > since and not verdict(found):
-            report("rehearsed")
-            return
-    conf = {"scenario": SCENARIO, "mode": "rehearsal", "recovery_point": "newest identical", "reason": "make demo"}
-    run_to_end(client, f"disaster_recovery__{REHEARSED}", report, conf)
 
 
 def _quietly(work: Callable[..., object], *arguments: object) -> Callable[[Report], object]:

@@ -10,6 +10,7 @@
     pgbackrest                       whole clusters, the archive of their WAL, recovery to a point in time
     restore_points, heartbeats       what is written into the sources all the time, and recorded in the stores
     sources                          the verbs of each kind of source
+    drills                           two recoveries of a cluster on a scratch server, proven step by step
     runbook, evidence                plans, approvals, the interlock; reports that cannot be changed unseen
     messages                         what people are told
     workspace                        policies and connections together: where operators and commands begin

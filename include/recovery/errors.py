@@ -24,6 +24,7 @@
     │   └── RowsHidden          row-level security hides rows from the backup role
     ├── ToolFailed              pg_dump, pg_restore, ... ended with an error
     ├── NotIdentical            a restored copy differs from its snapshot
+    ├── CopyLost                the server of a restored copy died before the copy was proven
     └── Refused                 the interlock says no; nothing was touched
         └── ApprovalMissing
 
@@ -148,6 +149,10 @@ class ToolFailed(LifeboatError):
 
 class NotIdentical(LifeboatError):
     """A restored copy differs from the snapshot that its backup was taken from."""
+
+
+class CopyLost(LifeboatError):
+    """The server of a restored copy has died, so nothing more can be proven of it; only a new restore helps."""
 
 
 class Refused(LifeboatError):

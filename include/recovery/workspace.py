@@ -34,6 +34,7 @@ class Workspace:
     policies: PolicySet
     connections: ConnectionSource
     _stores: dict[str, ObjectStore] = field(default_factory=dict, init=False, repr=False)
+    _keyring: Keyring | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def from_environment(cls) -> Workspace:
@@ -76,10 +77,12 @@ class Workspace:
 
     def keyring(self) -> Keyring:
         """The platform's KMS key and, where the policy has one, the escrow public key."""
-        encryption = self.policies.platform.encryption
-        kms = KmsWrapper.from_connection(self.connections(encryption.kms_connection), encryption.kms_key)
-        escrow = encryption.escrow_public_key_pem(self.policies.folder)
-        return Keyring([kms] if escrow is None else [kms, EscrowWrapper(public_key_pem=escrow)])
+        if self._keyring is None:
+            encryption = self.policies.platform.encryption
+            kms = KmsWrapper.from_connection(self.connections(encryption.kms_connection), encryption.kms_key)
+            escrow = encryption.escrow_public_key_pem(self.policies.folder)
+            self._keyring = Keyring([kms] if escrow is None else [kms, EscrowWrapper(public_key_pem=escrow)])
+        return self._keyring
 
     def server(self, source: PostgresSource, role: Literal["backup", "restore"] = "backup") -> PostgresServer:
         """A source's database, logged in as the role that reads, or as the one that writes."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from airflow.sdk import (
     Asset,
@@ -49,6 +50,7 @@ RETRY_POLICY = ExceptionRetryPolicy(
                 errors.BackupCorrupt,
                 errors.KeyUnavailable,
                 errors.NotIdentical,
+                errors.CopyLost,
                 errors.Refused,
                 errors.PolicyError,
                 errors.SourceError,
@@ -81,6 +83,9 @@ DEFAULT_ARGS = {
 SCRATCH_QUEUE = os.environ.get("LIFEBOAT_SCRATCH_QUEUE") or None
 """Where scratch servers live: with several workers, a queue that one worker listens to. None: the default queue."""
 
+CLUSTER_QUEUES = os.environ.get("LIFEBOAT_CLUSTER_QUEUES", "").lower() in {"1", "true", "yes"}
+"""Whether each cluster has a queue of its own, named as its stanza, that a worker on the database's host listens to."""
+
 FIRST_RUN = timedelta(minutes=5)
 """A DAG that Airflow sees for the first time runs the time that has just passed, no older one."""
 
@@ -88,6 +93,14 @@ FIRST_RUN = timedelta(minutes=5)
 def policies() -> PolicySet:
     """All policies, read from local files: the only I/O while a DAG file is parsed."""
     return load_folder(policies_folder())
+
+
+def on_host(system: ProtectedSystem, source: str) -> dict[str, Any]:
+    """Arguments of tasks that work on the database's host itself, as the server's operating-system user.
+
+    :param source: name of the source in the policy.
+    """
+    return {"queue": system.stanza(system.source(source))} if CLUSTER_QUEUES else {}
 
 
 def wanted(dag_id: str) -> bool:

@@ -29,6 +29,11 @@ def scratch_folder(run: RunFacts) -> Path:
     return scratch_root() / hashlib.sha256(run.run_key.encode()).hexdigest()[:12]
 
 
+def copy_folder(run: RunFacts, source: str) -> Path:
+    """The folder of a run for a cluster that is recovered to a moment; one for each source."""
+    return scratch_root() / hashlib.sha256(f"{run.run_key} {source}".encode()).hexdigest()[:12]
+
+
 def attach(run: RunFacts) -> ScratchServer:
     """The running scratch server of a run.
 

@@ -13,7 +13,7 @@ from include.recovery.policy.models import Drill, ProtectedSystem, Tier
 from include.recovery.policy.pools import REPLICATION_POOL, RESTORE_POOL, cluster_pool_of, pool_of
 from include.recovery.restore_points import pointed_sources
 from include.recovery.retention.gather import stores_of
-from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of
+from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of, on_host
 from recovery_airflow.operators.archive import ReplayProofOperator, WalArchiveCheckOperator
 from recovery_airflow.operators.logical_backup import AnnounceBackupsOperator, PgDumpOperator, PrecheckOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBackupOperator
@@ -86,7 +86,13 @@ def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[PgBackRestBack
     backups = []
     with TaskGroup("precheck"):
         prechecks = {
-            source: PrecheckOperator(task_id=f"inspect__{source}", system=system.system, source=source, tier=tier.name)
+            source: PrecheckOperator(
+                task_id=f"inspect__{source}",
+                system=system.system,
+                source=source,
+                tier=tier.name,
+                **on_host(system, source),
+            )
             for source in tier.sources
         }
     with TaskGroup("back_up"):
@@ -101,6 +107,7 @@ def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[PgBackRestBack
                     note="{{ params.note or '' }}",
                     hold="{{ params.hold }}",
                     pool=cluster_pool_of(system.system, source),
+                    **on_host(system, source),
                 )
                 prechecks[source] >> backup
                 backups.append(backup)
@@ -113,12 +120,16 @@ def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[PgBackRestBack
                 store=backup.store,
                 backup=backup.returns("backup"),
                 read_back=tier.method == "full",
+                **on_host(system, backup.source),
             )
     return backups
 
 
 def announce_backups(system: ProtectedSystem, dumps: Sequence[PgDumpOperator | PgBackRestBackupOperator]) -> None:
-    """Hand the new backups over to replication, once every one of them was checked; then the verdict."""
+    """Hand the new backups over to replication, once every one of them was checked; then the verdict.
+
+    A recovery point that could not be made reddens the run, and keeps no good backup from being copied.
+    """
     announce = AnnounceBackupsOperator(
         task_id="announce",
         system=system.system,
@@ -129,6 +140,26 @@ def announce_backups(system: ProtectedSystem, dumps: Sequence[PgDumpOperator | P
     for dump in dumps:
         dump >> [task for task in dump.downstream_list if task.task_id.startswith("verify.")] >> announce
     announce >> verdict
+    for point in point_after(system, dumps):
+        point >> verdict
+
+
+def point_after(
+    system: ProtectedSystem, dumps: Sequence[PgDumpOperator | PgBackRestBackupOperator]
+) -> list[RecoveryPointOperator]:
+    """After the backups of a source, a recovery point, where its policy wants verifiable ones.
+
+    What was just backed up can then be restored to a moment that is compared row by row, without waiting for the
+    schedule's next point.
+    """
+    points = []
+    wanted = {source.name for source in pointed_sources(system)}
+    with TaskGroup("point"):
+        for name in dict.fromkeys(dump.source for dump in dumps if dump.source in wanted):
+            point = _make_point(system, name)
+            [dump for dump in dumps if dump.source == name] >> point
+            points.append(point)
+    return points
 
 
 def copy_backups(system: ProtectedSystem) -> None:
@@ -148,6 +179,9 @@ def expire_backups(system: ProtectedSystem) -> None:
             for store in stores_of(system)
         }
     verdict = VerdictOperator(task_id="verdict", system=system.system)
+    # pgBackRest expires on the database's host; a system's clusters are taken to be on one.
+    clusters = [source.name for source in system.sources if system.repository_stores(source)]
+    host = on_host(system, clusters[0]) if clusters else {}
     with TaskGroup("expire"):
         for store, plan in plans.items():
             expire = ExpireBackupsOperator(
@@ -156,6 +190,7 @@ def expire_backups(system: ProtectedSystem) -> None:
                 store=store,
                 plan=plan.returns("plan"),
                 dry_run=f"{{{{ params.{Field.DRY_RUN} }}}}",
+                **host,
             )
             plan >> expire >> verdict
 
@@ -164,13 +199,13 @@ def make_points(system: ProtectedSystem) -> None:
     """A point of each source whose policy wants verifiable ones; sources side by side."""
     verdict = VerdictOperator(task_id="verdict", system=system.system)
     for source in pointed_sources(system):
-        point = RecoveryPointOperator(
-            task_id=f"make_point__{source.name}",
-            system=system.system,
-            source=source.name,
-            pool=pool_of(system.system, source.name),
-        )
-        point >> verdict
+        _make_point(system, source.name) >> verdict
+
+
+def _make_point(system: ProtectedSystem, source: str) -> RecoveryPointOperator:
+    return RecoveryPointOperator(
+        task_id=f"make_point__{source}", system=system.system, source=source, pool=pool_of(system.system, source)
+    )
 
 
 def replay_archives(system: ProtectedSystem) -> None:

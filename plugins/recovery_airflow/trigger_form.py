@@ -8,18 +8,28 @@ from enum import StrEnum
 from airflow.sdk import Param
 
 from include.recovery.policy.models import ProtectedSystem
+from include.recovery.policy.tier_models import NEWEST_POINT, RANDOM_SECOND
 from include.recovery.runbook.plan import Mode
+
+POINTS = {
+    "newest point": "newest point: the newest verifiable one, compared row by row",
+    "newest point before 2026-11-20T18:00:00+01:00": "newest point before <time>: edit the time; give an offset or Z",
+}
 
 RECOVERY_POINTS = {
     "newest identical": "newest identical: the newest whose restored copy was compared row by row",
     "newest": "newest: the newest undamaged backup, proven or not",
     "newest before 2026-11-20T18:00:00+01:00": "newest before <time>: edit the time; give an offset or Z",
+    "newest point": "newest point: for point in time; the newest that rows can be compared with",
+    "2026-11-20T18:00:00+01:00": "<time>: for point in time; that second, give an offset or Z",
 }
 
 # The drop-downs show some 60 characters of a label; the explanation below the field has room for more.
 SCENARIOS = {
     "database_corruption": "Database corruption: restore the whole database",
     "table_corruption": "Table corruption: put back single tables",
+    "point_in_time": "Point in time: back to the second before it happened",
+    "whole_cluster": "Whole cluster: the server's files are lost or damaged",
 }
 
 MODES = {
@@ -61,7 +71,11 @@ def backup_form() -> dict[str, Param]:
 
 
 def drill_form(recovery_point: str) -> dict[str, Param]:
-    """For a drill by hand; a scheduled one takes what the policy says."""
+    """For a drill by hand; a scheduled one takes what the policy says, and a random second cannot be chosen."""
+    if recovery_point == RANDOM_SECOND:
+        return {}
+    if recovery_point == NEWEST_POINT:
+        return {Field.RECOVERY_POINT: named_point_field()}
     return {Field.RECOVERY_POINT: recovery_point_field(recovery_point)}
 
 
@@ -153,7 +167,27 @@ def recovery_point_field(default: str) -> Param:
         title="Recovery point",
         description_md="**newest identical** (its restored copy was compared row by row), **newest** (proven or not), "
         "**newest before 2026-11-20T18:00:00+01:00** (your time, with its offset or Z), or the id of a backup. "
-        "Damaged backups are passed over, and the log says which and why.",
+        "Damaged backups are passed over, and the log says which and why.\n\n"
+        "*Point in time* and *whole cluster* take a moment instead: a second in the system's own time zone "
+        "(**2026-11-21 14:03:07**, or with its offset), **lsn:0/3000028**, the name of a recovery point, "
+        "**newest point** (the newest that can be compared row by row), **newest point before 2026-11-20T18:00:00Z**, "
+        "or **newest** (all that is archived). The plan says what that keeps and loses before anybody approves it.",
+    )
+
+
+def named_point_field() -> Param:
+    """Which named point of the log: a suggestion, or typed text."""
+    return Param(
+        NEWEST_POINT,
+        type="string",
+        minLength=1,
+        maxLength=200,
+        examples=list(POINTS),
+        values_display=dict(POINTS),
+        title="Recovery point",
+        description_md="**newest point** (the newest verifiable one that the archive leads to), **newest point before "
+        "2026-11-20T18:00:00+01:00** (your time, with its offset or Z), or the name of a point, such as "
+        "*lifeboat_20261121T070003Z_5fb0*. The random second is drawn by the run.",
     )
 
 

@@ -90,6 +90,7 @@ def test_a_yes_or_no_survives_its_template(value: bool | str | None, expected: b
         (errors.KeyDisabled("x"), RetryAction.FAIL),
         (errors.WrongKey("x"), RetryAction.FAIL),
         (errors.NotIdentical("x"), RetryAction.FAIL),
+        (errors.CopyLost("x"), RetryAction.FAIL),
         (errors.Refused("x"), RetryAction.FAIL),
         (errors.ApprovalMissing("x"), RetryAction.FAIL),
         (errors.PolicyError(["x"]), RetryAction.FAIL),

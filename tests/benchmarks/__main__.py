@@ -2,6 +2,8 @@
 
     make bench                              everything, on a database of 2 GiB: about half an hour
     make bench ARGS="--scale 1 --rounds 1"  a quick look
+    make bench ARGS="--only cluster-backup cluster-restore"
+                                            only these: what Lifeboat adds to pgBackRest
 
 Prints a table and writes ``tests/benchmarks/results.json``. Nothing else should run on the machine meanwhile.
 """
@@ -16,12 +18,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.benchmarks import physical
 from tests.benchmarks.contenders import Classic, Lifeboat
 from tests.benchmarks.results import RESULTS, Result, faster, show, write
 from tests.benchmarks.world import DATABASE, SMALL_DATABASE, World, empty_buckets, make_database, world
 
 MIB = 1024 * 1024
-GROUPS = ("backup", "restore", "table", "fingerprint", "memory")
+LOGICAL = ("backup", "restore", "table", "fingerprint")
+GROUPS = (*LOGICAL, "memory", *physical.GROUPS)
 Samples = defaultdict[str, list[float]]
 
 
@@ -34,7 +38,7 @@ def main() -> None:
         size = make_database(made, DATABASE, options.scale)
         console.print(f"the database has {size / MIB:,.0f} MiB")
         samples: Samples = defaultdict(list)
-        for number in range(1, options.rounds + 1):
+        for number in range(1, options.rounds + 1) if set(LOGICAL) & set(options.only) else ():
             for line in _round(made, samples, options.only):
                 console.print(f"round {number}: {line}")
             if number < options.rounds:
@@ -44,6 +48,9 @@ def main() -> None:
             console.print("memory: a backup and a restore of this database and of one a tenth as large ...")
             small = make_database(made, SMALL_DATABASE, max(options.scale // 10, 1))
             results.append(_memory(made, size, small))
+        if set(physical.GROUPS) & set(options.only):
+            console.print("the cluster: archiving, and a first full backup ...")
+            results += physical.measure(made, options.only, options.pairs, console.print)
     write(results, options.results)
     show(results, console)
     console.print(f"written to {options.results}")
@@ -53,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--scale", type=int, default=10, help="size of the database in fifths of a GiB (default 10)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds; medians are taken over them (default 3)")
+    parser.add_argument("--pairs", type=int, default=5, help="pairs of the cluster's benchmarks (default 5)")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, help="measure only these")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file to write (default beside this one)")
     return parser.parse_args()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.physical import _interleaved
 from tests.benchmarks.processes import run, shell
-from tests.benchmarks.results import GOALS, Goal, Result, faster, write
+from tests.benchmarks.results import GOALS, Goal, Result, faster, overhead, write
 
 MIB = 1024 * 1024
 
@@ -54,3 +55,27 @@ def test_memory_is_that_of_the_whole_family() -> None:
 def test_a_failure_in_the_middle_of_a_pipe_is_one() -> None:
     with pytest.raises(RuntimeError, match="failed"):
         shell("false | cat", os.environ)
+
+
+def test_an_overhead_forgives_one_second() -> None:
+    result = overhead("physical_backup_overhead", "plain", [20.0, 21.0, 19.0], [21.5, 21.6, 90.0])
+
+    assert result.ratio == 1.03
+    assert GOALS["physical_backup_overhead"].met(result.ratio)
+    assert result.baseline == "plain, and 1 s"
+
+
+def test_contenders_take_turns_in_beginning() -> None:
+    ran: list[str] = []
+
+    def contender(name: str, seconds: float) -> float:
+        ran.append(name)
+        return seconds
+
+    found = _interleaved(
+        3, lambda: contender("plain", 1), lambda: contender("ours", 2), lambda: ran.append("between")
+    )
+
+    assert found == ([1, 1, 1], [2, 2, 2])
+    assert [name for name in ran if name != "between"] == ["plain", "ours", "ours", "plain", "plain", "ours"]
+    assert ran[1::2] == ["between"] * 6

@@ -46,6 +46,7 @@ BUCKET, CLASSIC_BUCKET = "lifeboat-primary", "classic"
 SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "4GB"}
 LEVELS = (1, 3)
 DATABASE = "school"
+CLUSTER_SYSTEM = "school-cluster"
 SMALL_DATABASE = "small_school"
 
 
@@ -53,12 +54,14 @@ SMALL_DATABASE = "small_school"
 class World:
     """Where everything is.
 
-    :param source: the server with the databases, as its superuser.
+    :param cluster: the server with the databases.
+    :param source: the same, as its superuser.
     :param drill: a scratch server with settings for speed.
     :param stock: a scratch server with PostgreSQL's own settings.
     """
 
     directory: Path
+    cluster: PostgresCluster
     source: PostgresServer
     drill: PostgresServer
     stock: PostgresServer
@@ -112,6 +115,9 @@ def world() -> Iterator[World]:
         for role, (login, password) in logins.items():
             place = {"conn_type": "postgres", "host": LOOPBACK, "port": cluster.port}
             connections[f"bench_{role}"] = {**place, "login": login, "password": password}
+        connections["bench_cluster"] = {
+            "conn_type": "postgres", "host": str(cluster.socket_directory), "port": cluster.port, "login": SUPERUSER,
+        }  # fmt: skip
         for profile, server in scratch.items():
             found = server.server()
             connections[profile] = {
@@ -119,6 +125,7 @@ def world() -> Iterator[World]:
             }  # fmt: skip
         made = World(
             directory,
+            cluster,
             PostgresServer(host=LOOPBACK, port=cluster.port, user=SUPERUSER, password=cluster.password),
             scratch["drill"].server(),
             scratch["stock"].server(),
@@ -217,6 +224,7 @@ def _write_policies(folder: Path) -> None:
         for level in LEVELS:
             name = system_name(database, level)
             (folder / f"{name}.yaml").write_text(yaml.safe_dump(_policy(name, database, level)), encoding="utf-8")
+    (folder / f"{CLUSTER_SYSTEM}.yaml").write_text(yaml.safe_dump(_policy_of_cluster()), encoding="utf-8")
 
 
 def _policy(name: str, database: str, level: int) -> dict[str, Any]:
@@ -253,3 +261,17 @@ def _policy(name: str, database: str, level: int) -> dict[str, Any]:
         "contacts": [{"name": "Engineer", "role": "engineer", "email": "engineer@example.org"}],
         "review": {"last": "2026-11-02", "every": "365d"},
     }  # fmt: skip
+
+
+def _policy_of_cluster() -> dict[str, Any]:
+    """The same database, protected by pgBackRest as a policy does it that says no more than it has to."""
+    policy = _policy(CLUSTER_SYSTEM, DATABASE, LEVELS[0])
+    policy["sources"][0]["physical"] = {"connection": "bench_cluster"}
+    policy["sources"][0]["wal"] = {"archive_timeout": "60s", "push_allowance": "60s"}
+    policy["tiers"].append(
+        {
+            "name": "weekly-full", "method": "full", "cron": "0 2 * * 0", "sources": ["main-db"],
+            "keep": {"weeks": 4}, "stores": ["primary"], "grace": "30m",
+        }
+    )  # fmt: skip
+    return policy

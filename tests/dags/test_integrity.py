@@ -14,6 +14,7 @@ from include.recovery.policy.files import load_folder
 from include.recovery.policy.pools import pool_of, pools
 from recovery_airflow.dag_catalogue import PAGE, catalogue
 from recovery_airflow.dag_defaults import RETRY_POLICY, Tag
+from recovery_airflow.drill_graph import drill_clusters
 from recovery_airflow.operators.archive import ReplayProofOperator
 from recovery_airflow.operators.logical_backup import PgDumpOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator
@@ -21,6 +22,7 @@ from recovery_airflow.operators.physical_backup import PgBackRestBackupOperator,
 from recovery_airflow.operators.policy_approval import ANSWERS
 from recovery_airflow.operators.recovery_point import RecoveryPointOperator
 from recovery_airflow.operators.verdict import VerdictOperator
+from recovery_airflow.trigger_form import drill_form
 
 ROOT = Path(__file__).parents[2]
 POLICIES = load_folder(ROOT / "include" / "policies")
@@ -33,7 +35,7 @@ def test_each_policy_has_its_dags(dags: dict[str, DAG]) -> None:
         name = system.system
         expected |= {f"replicate__{name}", f"retention__{name}", f"disaster_recovery__{name}"}
         expected |= {f"backup__{name}__{tier.name}" for tier in system.tiers}
-        expected |= {f"drill__{name}__{cadence}" for cadence in system.logical_drills}
+        expected |= {f"drill__{name}__{cadence}" for cadence in system.drills}
         if any(source.physical and source.physical.restore_points for source in system.sources):
             expected.add(f"recovery_point__{name}")
         if any(source.wal for source in system.sources):
@@ -131,7 +133,56 @@ def test_every_source_is_drilled_on_a_schedule(dags: dict[str, DAG]) -> None:
     for system in POLICIES.systems.values():
         drilled = {source for drill in system.logical_drills.values() for source in drill.sources}
         assert drilled == {source.name for source in system.sources}
-        assert all(dags[f"drill__{system.system}__{cadence}"].timetable.expression for cadence in system.logical_drills)
+        clusters = {source for drill in system.drills.values() if drill.is_physical for source in drill.sources}
+        assert clusters == {source.name for source in system.sources if source.physical}
+        for cadence, drill in system.drills.items():
+            timetable = dags[f"drill__{system.system}__{cadence}"].timetable
+            assert timetable.expression == drill.cron
+
+
+def test_a_drill_of_a_cluster_shows_each_of_its_steps_and_tears_down(dags: dict[str, DAG]) -> None:
+    dag = dags["drill__labdojo__monthly"]
+    steps = [task.task_id.removesuffix("__main-db") for task in dag.topological_sort()]
+    assert set(steps) == {
+        "choose.check_archive", "choose.pick_point", "scratch.make_room", "restore.recover_point", "verify.compare",
+        "verify.query", "pages.check_structure", "pages.check_checksums", "second.pick_second",
+        "second.recover_second", "second.check_heartbeat", "scratch.stop", "report", "verdict",
+    }  # fmt: skip
+    room, stop = dag.get_task("scratch.make_room"), dag.get_task("scratch.stop")
+    assert (room.is_setup, stop.is_teardown, stop.sources) == (True, True, ("main-db",))
+    for name, upstream in {
+        # What is missing in the archive is told beside the recovery, which finds out what can be recovered anyway.
+        "choose.check_archive": set(),
+        "restore.recover_point": {"choose.pick_point", "scratch.make_room"},
+        "verify.compare": {"restore.recover_point"},
+        "verify.query": {"restore.recover_point"},
+    }.items():
+        found = {task_id.removesuffix("__main-db") for task_id in dag.get_task(f"{name}__main-db").upstream_task_ids}
+        assert found - {"choose.pick_point"} == upstream - {"choose.pick_point"}, name
+    behind = dag.get_task("restore.recover_point__main-db").get_flat_relative_ids(upstream=False)
+    assert {"pages.check_checksums__main-db", "second.recover_second__main-db", "scratch.stop", "report"} <= behind
+    second = dag.get_task("second.recover_second__main-db")
+    assert second.upstream_task_ids == {"second.pick_second__main-db", "pages.check_checksums__main-db"}
+    assert {task.store for task in dag.tasks if hasattr(task, "store")} == {"offsite"}
+    # One wrong thing keeps no other from being found; without a copy, or a second, there is nothing to look at.
+    for name in ("pages.check_structure", "pages.check_checksums", "second.recover_second"):
+        assert dag.get_task(f"{name}__main-db").trigger_rule == TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, name
+    for name in ("pages.check_structure", "pages.check_checksums"):
+        assert "restore.recover_point__main-db" in dag.get_task(f"{name}__main-db").upstream_task_ids
+
+
+@pytest.mark.parametrize("wish", ["newest point", "random second"])
+def test_a_drill_of_random_seconds_leaves_out_the_point(wish: str) -> None:
+    system = POLICIES.systems["labdojo"]
+    drill = system.drills["monthly"].model_copy(update={"recovery_point": wish})
+    with DAG("drill__labdojo__monthly", params=drill_form(wish)) as dag:
+        drill_clusters(system, "monthly", drill)
+    names = {task.task_id.rpartition(".")[2].partition("__")[0] for task in dag.tasks}
+    seconds = {"pick_second", "recover_second", "check_heartbeat"}
+    always = {"check_archive", "make_room", *seconds, "stop", "report", "verdict"}
+    of_points = {"pick_point", "recover_point", "compare", "query", "check_structure", "check_checksums"}
+    assert names == always | (of_points if wish == "newest point" else set())
+    assert bool(dag.params) is (wish == "newest point")
 
 
 def test_retention_shows_its_plan_before_it_removes_anything(dags: dict[str, DAG]) -> None:
@@ -159,6 +210,20 @@ def test_points_are_made_hourly_where_the_log_is_archived(dags: dict[str, DAG]) 
         assert dag.timetable.expression == "0 * * * *"
         for source, task in points.items():
             assert task.pool == pool_of(system.system, source), "beside a backup, it would read the same tables"
+
+
+def test_a_point_is_made_after_each_backup_of_a_source_whose_log_is_archived(dags: dict[str, DAG]) -> None:
+    for system in POLICIES.systems.values():
+        pointed = {source.name for source in system.sources if source.physical and source.physical.restore_points}
+        for tier in system.tiers:
+            dag = dags[f"backup__{system.system}__{tier.name}"]
+            points = {task.source: task for task in dag.tasks if isinstance(task, RecoveryPointOperator)}
+            assert set(points) == pointed & set(tier.sources), dag.dag_id
+            for source, task in points.items():
+                made = {t.task_id for t in dag.tasks if t.task_id.startswith("back_up.") and t.source == source}
+                assert task.upstream_task_ids == made, "of the newest backup, in every store"
+                assert task.downstream_task_ids == {"verdict"}, "without a point, a good backup is copied all the same"
+                assert task.pool == pool_of(system.system, source)
 
 
 @pytest.mark.demand("A6")
@@ -204,12 +269,16 @@ def test_every_dag_ends_in_its_verdict_alone(dags: dict[str, DAG]) -> None:
 def test_only_reports_verdicts_and_the_button_run_over_failures(dags: dict[str, DAG]) -> None:
     """Whatever overwrites needs the success of every step before it."""
     tolerant = {"report", "verdict", "stop", "remove_stand_in"}
+    # Of a drill's copy on its scratch server, each wrong thing shall be found, and not the first alone.
+    looking = {"check_structure", "check_checksums", "recover_second"}
     for dag in dags.values():
         if dag.dag_id == "disaster_recovery":
             continue
         for task in dag.tasks:
             if task.trigger_rule != TriggerRule.ALL_SUCCESS:
-                assert task.task_id.rpartition(".")[2] in tolerant, f"{dag.dag_id}.{task.task_id}"
+                verb = task.task_id.rpartition(".")[2].partition("__")[0]
+                allowed = tolerant | (looking if dag.dag_id.startswith("drill__") else set())
+                assert verb in allowed, f"{dag.dag_id}.{task.task_id}"
 
 
 def test_teardowns_colour_the_run(dags: dict[str, DAG]) -> None:

@@ -45,6 +45,20 @@ def test_only_the_dag_that_is_asked_for_is_built(dag_id: str, monkeypatch: pytes
     assert load().dag_ids == [dag_id]
 
 
+def test_a_cluster_may_have_a_queue_of_its_own_on_its_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pgBackRest reads the data directory: what it does there runs on that host, and nothing else has to."""
+    monkeypatch.setattr("recovery_airflow.dag_defaults.CLUSTER_QUEUES", True)
+    for dag_id in ("backup__labdojo__weekly-full", "retention__labdojo"):
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)
+        dag = load().dags[dag_id]
+        there = {task.task_id for task in dag.tasks if task.queue == "labdojo-main-db"}
+        assert there == {
+            task.task_id for task in dag.tasks
+            if task.task_id.startswith(("precheck.", "back_up.", "verify.", "expire."))
+        }  # fmt: skip
+        assert there
+
+
 def test_parsing_asks_nobody_but_the_policy_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """No socket, no Variable, no Connection while a DAG file is read."""
     import socket

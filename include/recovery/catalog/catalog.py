@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
@@ -16,14 +15,13 @@ from include.recovery.catalog.layout import MANIFEST, new_id, source_prefix, tim
 from include.recovery.catalog.lease import DEFAULT_TTL, Clock, Lease, Owner, utc_now
 from include.recovery.catalog.model import Backup, CompleteBackup, Facts, KeyRecord, Manifest, Proof, Summary, identity
 from include.recovery.catalog.picker import choose
+from include.recovery.catalog.rebuild import entry_of, index_of, proofs_of, refuse_edited
 from include.recovery.catalog.removal import Removed, Remover
-from include.recovery.catalog.scan import Found, scan
 from include.recovery.catalog.sweep import sweep
 from include.recovery.errors import (
     BackupNotFound,
     KeyUnavailable,
     LifeboatError,
-    ManifestInvalid,
     ObjectMissing,
     WrongKey,
 )
@@ -31,8 +29,6 @@ from include.recovery.keys.envelope import Keyring
 from include.recovery.stores.port import ObjectStore
 
 _log = logging.getLogger(__name__)
-
-_READERS = 8
 
 
 class Catalog:
@@ -44,7 +40,7 @@ class Catalog:
     def __init__(self, store: ObjectStore, *, now: Clock = utc_now) -> None:
         self.store = store
         self._now = now
-        self._index = IndexObject(store, lambda: _index_of(store))
+        self._index = IndexObject(store, lambda: index_of(store))
 
     # -- looking up
 
@@ -77,9 +73,9 @@ class Catalog:
         entry = self._index.read().backups.get(prefix)
         if entry is None:
             # A run that died between its manifest and its row; or a copy of the index that lags behind.
-            entry = _entry(self.store, prefix, data, self._proof_keys(prefix))
+            entry = entry_of(self.store, prefix, data, self._proof_keys(prefix))
             self._enter(prefix, entry)
-        _refuse_edited(prefix, manifests.digest(data), entry)
+        refuse_edited(prefix, manifests.digest(data), entry)
         return CompleteBackup(manifest=manifest, proofs=entry.proofs, store=self.store.name)
 
     def complete(self, backup: Backup) -> CompleteBackup:
@@ -184,7 +180,7 @@ class Catalog:
         known = entry is not None
         if entry is None:
             data = manifests.fetch(self.store, prefix)
-            entry = _entry(self.store, prefix, data, self._proof_keys(prefix))
+            entry = entry_of(self.store, prefix, data, self._proof_keys(prefix))
         if proof.manifest_sha512 is None:
             proof = proof.model_copy(update={"manifest_sha512": entry.manifest_sha512})
         key = timed_key(f"{prefix}proofs/", proof.at)
@@ -194,7 +190,7 @@ class Catalog:
 
     def proofs(self, manifest: Facts) -> list[Proof]:
         """All proofs of a backup in full, oldest first, from their own objects."""
-        return _proofs(self.store, self._proof_keys(manifest.prefix))
+        return proofs_of(self.store, self._proof_keys(manifest.prefix))
 
     def remove(
         self,
@@ -295,7 +291,7 @@ class Catalog:
 
         Digests that the old index knows are kept, so that rebuilding cannot wash an edited manifest clean.
         """
-        rebuilt = _index_of(self.store)
+        rebuilt = index_of(self.store)
 
         def change(old: Index) -> Index:
             kept = {
@@ -343,50 +339,3 @@ class Catalog:
 
     def _proof_keys(self, prefix: str) -> list[str]:
         return sorted({v.key for v in self.store.versions(f"{prefix}proofs/") if not v.marker})
-
-
-def _index_of(store: ObjectStore) -> Index:
-    """The index that a store's manifests and proofs make."""
-
-    def look(found: Found) -> tuple[str, Entry | str]:
-        try:
-            data = manifests.fetch(store, found.prefix)
-            return found.prefix, _entry(store, found.prefix, data, found.keys_below("proofs/"))
-        except (ManifestInvalid, ObjectMissing) as error:
-            return found.prefix, str(error)
-
-    with ThreadPoolExecutor(_READERS, thread_name_prefix="index") as pool:
-        rows = list(pool.map(look, (found for found in scan(store) if found.manifest is not None)))
-    return Index(
-        backups={prefix: row for prefix, row in rows if isinstance(row, Entry)},
-        invalid={prefix: row for prefix, row in rows if isinstance(row, str)},
-    )
-
-
-def _entry(store: ObjectStore, prefix: str, data: bytes, proof_keys: list[str]) -> Entry:
-    """A backup's row, from its manifest's file and its proofs.
-
-    :raises ManifestInvalid: when the manifest is not the one that a proof was made with.
-    """
-    manifest = manifests.parsed(data, prefix)
-    entry = Entry(summary=manifest.summary(), manifest_sha512=manifests.digest(data))
-    entry = entry.with_proofs(tuple(_proofs(store, proof_keys)))
-    _refuse_edited(prefix, entry.manifest_sha512, entry)
-    return entry
-
-
-def _refuse_edited(prefix: str, found: str, entry: Entry) -> None:
-    known = {entry.manifest_sha512} | {proof.manifest_sha512 for proof in entry.proofs if proof.manifest_sha512}
-    if known != {found}:
-        raise manifests.edited(prefix, "it does not have the SHA-512 that the index and the proofs recorded")
-
-
-def _proofs(store: ObjectStore, keys: list[str]) -> list[Proof]:
-    """Proofs by their keys; one that cannot be read proves nothing."""
-    proofs = []
-    for key in keys:
-        try:
-            proofs.append(Proof.model_validate_json(manifests.read_behind_marker(store, key)))
-        except (ValidationError, ObjectMissing) as error:
-            _log.warning("store %s: %s is not a proof: %s", store.name, key, error)
-    return proofs

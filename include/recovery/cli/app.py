@@ -9,7 +9,17 @@ import typer
 from typer.core import TyperGroup
 
 from include.recovery import errors
-from include.recovery.cli import protecting, proving, reading, restoring, retention, watching, working
+from include.recovery.cli import (
+    pointing,
+    protecting,
+    proving,
+    reading,
+    replacing,
+    restoring,
+    retention,
+    watching,
+    working,
+)
 from include.recovery.cli.desk import URL_FORMS, Desk
 from include.recovery.cli.output import say
 from include.recovery.evidence.verdict import ProofFailed
@@ -81,6 +91,7 @@ def options(
 
 
 app.command("list")(reading.list_backups)
+app.command("points")(pointing.points)
 app.command("show")(reading.show)
 app.command("status")(reading.status)
 app.command("verify")(proving.verify)
@@ -89,13 +100,14 @@ app.command("evidence")(reading.evidence)
 app.command("backup")(working.backup)
 app.command("restore")(restoring.restore)
 app.command("prepare")(protecting.prepare)
-app.command("point")(protecting.point)
+app.command("point")(pointing.point)
 app.command("beat")(protecting.beat)
 app.command("watch")(watching.watch)
 app.command("standby")(watching.standby)
 app.command("retention")(retention.retention)
 app.command("sweep")(working.sweep)
 app.command("reopen")(working.reopen)
+app.command("replace-cluster")(replacing.replace_cluster)
 
 
 def exit_code(error: errors.LifeboatError) -> int:

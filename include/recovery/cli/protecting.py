@@ -1,4 +1,4 @@
-"""prepare, beat, point: what has to be there before a disaster, and what is written all the time for it."""
+"""prepare, beat: what has to be there before a disaster, and what is written all the time for it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 
-from include.recovery.catalog.points import RecoveryPoint
 from include.recovery.cli.desk import Desk, desk_of
-from include.recovery.cli.output import put_json, say
-from include.recovery.cli.reading import AsJson, SourceName, System
+from include.recovery.cli.output import say
+from include.recovery.cli.reading import SourceName, System
 from include.recovery.errors import LifeboatError, PolicyError
 from include.recovery.evidence.words import plural
 from include.recovery.heartbeats import keep_beating, pulses
@@ -20,7 +19,6 @@ from include.recovery.pgbackrest.setup import protect_cluster
 from include.recovery.policy.models import PostgresSource
 from include.recovery.postgres.prepare import prepare as prepare_database
 from include.recovery.postgres.server import PostgresServer
-from include.recovery.restore_points import keep_point
 
 
 def prepare(
@@ -85,22 +83,6 @@ def beat(
     signal.signal(signal.SIGINT, end)
     say(f"beating for {', '.join(pulse.name for pulse in beating)}", "green")
     keep_beating(beating, stop)
-
-
-def point(context: typer.Context, *, system: System, source: SourceName = None, as_json: AsJson = False) -> None:
-    """Make a recovery point now: a named moment that a restore can be aimed at, and compared with row by row."""
-    desk = desk_of(context)
-    kept = keep_point(desk.workspace, desk.workspace.system(system), desk.source(system, source))
-    if as_json:
-        put_json(_short(kept.point) | {"stores": kept.stores})
-    say(kept.in_words, "green" if kept.point.kind == "verifiable" else "yellow")
-    for warning in kept.warnings:
-        say(warning, "yellow")
-
-
-def _short(point: RecoveryPoint) -> dict[str, object]:
-    """The point without its fingerprint, which has a line for each table."""
-    return point.model_dump(mode="json", exclude={"fingerprint"})
 
 
 def _prepare_roles(desk: Desk, source: PostgresSource, admin: str) -> None:

@@ -78,6 +78,30 @@ class Measured(Record):
         return self.seconds <= self.objective_seconds
 
 
+class PointInTime(Record):
+    """Where a recovery by base backup and WAL was aimed, and where it ended.
+
+    :param to: where a recovery was aimed, in words; empty for a drill.
+    :param point: name of the recovery point; empty when none was aimed at.
+    :param base: pgBackRest's name of the backup that it began with.
+    :param archive_age_seconds: from the arrival of the newest WAL that recovery gets to until the run began.
+    :param point_loss_seconds: what going back to the point would have cost at most, by its heartbeat.
+    :param second: a random one, that a second recovery was aimed at; ``second_base`` is the backup of that one.
+    :param second_loss_seconds: from the newest heartbeat in that copy to the second.
+    :param notes: points and backups that were passed over, and why the window is short.
+    """
+
+    to: str = ""
+    point: str = ""
+    base: str = ""
+    archive_age_seconds: float | None = None
+    point_loss_seconds: float | None = None
+    second: Instant | None = None
+    second_base: str = ""
+    second_loss_seconds: float | None = None
+    notes: tuple[str, ...] = ()
+
+
 class SourceEvidence(Record):
     """What was restored of one source, and how far that proves its backup.
 
@@ -86,7 +110,8 @@ class SourceEvidence(Record):
     :param comparison: of every row with the fingerprint taken in the backup's own snapshot; None when not compared.
     :param restore_seconds: of the restore alone, without comparing.
     :param stored_bytes: bytes that were read from the store.
-    :param rpo: age of the recovery point when the run began.
+    :param rpo: age of the recovery point when the run began; of a cluster, of the newest WAL that recovery gets to.
+    :param point_in_time: None for a backup that no WAL rolls forward.
     """
 
     source: str
@@ -105,6 +130,7 @@ class SourceEvidence(Record):
     stored_bytes: int = 0
     restored_bytes: int = 0
     rpo: Measured = Measured(seconds=None, objective_seconds=None)
+    point_in_time: PointInTime | None = None
 
 
 class Approver(Record):

@@ -1,5 +1,5 @@
 """One row per system: how old the newest recoverable point is, how recovery was last proven, how long it takes, and
-how many copies there are. Counted from what the stores really hold.
+how many copies there are. Counted from what the stores really hold, archived WAL included.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from include.recovery.evidence.history import (
 )
 from include.recovery.evidence.records import Instant, Record
 from include.recovery.evidence.words import duration, listed, moment
+from include.recovery.pgbackrest.recoverable import recoverable_until
 from include.recovery.policy.models import PostgresSource, ProtectedSystem
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ class Copy(Record):
 class SourceSummary(Record):
     """One source.
 
-    :param backup: id of the newest recoverable point; None when there is none.
+    :param backup: id of the newest undamaged backup; None when there is none.
+    :param recoverable_at: the newest moment that can be recovered: of a backup, or of the WAL that rolls one forward.
+    :param recoverable_by: how, in words.
     :param copies: of that backup, one for each store that has it.
     :param stores_wanted: where the policy wants it.
     """
@@ -55,6 +58,8 @@ class SourceSummary(Record):
     backup: str | None = None
     tier: str | None = None
     snapshot_at: Instant | None = None
+    recoverable_at: Instant | None = None
+    recoverable_by: str = ""
     age_seconds: float | None = None
     level: ProofLevel | None = None
     proven_at: Instant | None = None
@@ -165,7 +170,7 @@ def summarise(workspace: Workspace, system: str, now: datetime) -> SystemSummary
         except LifeboatError as error:
             problems.append(str(error))
     history = _history(catalogs.values(), system, problems)
-    sources = tuple(_source(policy, source, catalogs, held, now, problems) for source in policy.sources)
+    sources = tuple(_source(workspace, policy, source, catalogs, held, now, problems) for source in policy.sources)
     proven_at, proven_how = _proven(sources, history)
     seconds, basis = expected_duration(history, WHOLE)
     if seconds is None:
@@ -189,7 +194,8 @@ def summarise(workspace: Workspace, system: str, now: datetime) -> SystemSummary
     )
 
 
-def _source(
+def _source(  # noqa: PLR0917 - what was looked at once for all sources
+    workspace: Workspace,
     policy: ProtectedSystem,
     source: PostgresSource,
     catalogs: dict[str, Catalog],
@@ -215,6 +221,7 @@ def _source(
     if newest is None:
         return SourceSummary.model_validate(common)
     facts = newest.manifest
+    recoverable_at, recoverable_by = _recoverable(workspace, policy, source, own, newest, now, problems)
     copies = []
     for store, backups in own.items():
         if facts.physical is not None:
@@ -230,12 +237,46 @@ def _source(
             "backup": facts.id,
             "tier": facts.tier,
             "snapshot_at": facts.snapshot_at,
-            "age_seconds": max(timedelta(), now - facts.snapshot_at).total_seconds(),
+            "recoverable_at": recoverable_at,
+            "recoverable_by": recoverable_by,
+            "age_seconds": max(timedelta(), now - recoverable_at).total_seconds(),
             "level": newest.level,
             "copies": tuple(copies),
             "stores_wanted": tier.stores if tier else tuple(dict.fromkeys(s for t in policy.tiers for s in t.stores)),
         }
     )
+
+
+def _recoverable(  # noqa: PLR0917 - as above
+    workspace: Workspace,
+    policy: ProtectedSystem,
+    source: PostgresSource,
+    own: dict[str, list[Backup]],
+    newest: Backup,
+    now: datetime,
+    problems: list[str],
+) -> tuple[datetime, str]:
+    """The newest moment that can be recovered from some store, and how: a backup's own, or that of the archived WAL.
+
+    The archive is looked at, for nobody knows otherwise whether WAL arrives, and without a hole.
+    """
+    best = newest.manifest.snapshot_at, f"backup {newest.manifest.id}"
+    for store, backups in own.items():
+        bases = [b for b in backups if b.manifest.physical and not b.damaged and b.manifest.snapshot_at <= now]
+        if source.wal is None or not bases or store not in policy.repository_stores(source):
+            continue
+        try:
+            found = recoverable_until(workspace, policy, source, store, bases, now)
+        except LifeboatError as error:
+            problems.append(str(error))
+            continue
+        if found.stopped_by is not None:
+            problems.append(
+                f"{policy.system}/{source.name}: WAL segment {found.stopped_by} in store {store} is missing or unfit, "
+                "and nothing behind it can be recovered; take a full backup"
+            )
+        best = max(best, (found.at, f"WAL in store {store}, from backup {found.backup.manifest.id}"))
+    return best
 
 
 def _copy(catalog: Catalog, row: Backup, problems: list[str]) -> Copy:

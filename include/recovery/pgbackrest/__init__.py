@@ -23,10 +23,13 @@
     segments       names and arithmetic of WAL segments and timelines
     wal            what WAL is archived: holes, duplicates, empty ones, how far each backup reaches
     wal_content    one archived segment opened: size, checksum, system, address
+    marker         marks a backup as being read, by its label, so that retention leaves it alone
+    window_proof   ten random seconds of the window in a row, each checked by heartbeat
+    opened         which segments were opened and found good: each once, a damaged one at every look
     replay         a standby that replays the archive and nothing else: each segment is proven within minutes
     replay_state   how far it is, and what keeps it from going on
-    drill          the monthly drill: to a verifiable point, then to a random second, measured
-    drill_window   where the drill aims, and whether the heartbeat says that it got there
+    recoverable    the newest moment that recovery from a repository reaches
+    drill_window   where a drill aims, and whether the heartbeat says that it got there
     pages          pg_amcheck and pg_checksums on a restored copy
     protection     the primary's disk, queue and slots: what protection may not do to it
 

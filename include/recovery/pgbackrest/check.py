@@ -12,6 +12,7 @@ from include.recovery.errors import BackupNotFound, LifeboatError
 from include.recovery.pgbackrest import commands
 from include.recovery.pgbackrest.failures import kind_by_words
 from include.recovery.pgbackrest.info import StanzaInfo
+from include.recovery.pgbackrest.opened import Opened
 from include.recovery.pgbackrest.segments import SEGMENT_BYTES, Lineage, segment_of_name
 from include.recovery.pgbackrest.tool import PgBackRest
 from include.recovery.pgbackrest.wal import Archive, Finding, Reach, examine, lineage_of, needed_by, reach
@@ -93,13 +94,20 @@ class ArchiveReport:
 
 
 def check_archive(
-    tool: PgBackRest, repository: int, *, since: datetime, segment_bytes: int = SEGMENT_BYTES, open_newest: int = 0
+    tool: PgBackRest,
+    repository: int,
+    *,
+    since: datetime,
+    segment_bytes: int = SEGMENT_BYTES,
+    open_newest: int = 0,
+    opened: Opened | None = None,
 ) -> ArchiveReport:
     """Whether the WAL that recovery needs is in a repository, without a hole.
 
     :param since: recovery to every moment from then on is promised.
     :param segment_bytes: of the cluster.
     :param open_newest: read so many of the newest segments and judge their content: it costs their size each.
+    :param opened: read beside them those that were never found good as they are, and remember which are now.
     :raises BackupNotFound: when the repository has no archive of this stanza at all.
     """
     info = tool.info(repository=repository)
@@ -113,13 +121,13 @@ def check_archive(
     backups = [each for each in info.in_repository(repository) if each.database_id == where.database_id]
     findings = list(examine(archive, lineage, needed_by(backups, since, segment_bytes), histories))
     newest = sorted(archive.segments, reverse=True)[:open_newest]
+    newest += [each for each in (opened.due(archive) if opened else ()) if each not in newest]
     system = info.system_identifier(where.database_id, repository)
     known = {finding.segments for finding in findings}
-    findings += [
-        finding
-        for finding in examine_segments(tool, repository, archive, folder, newest, system)
-        if finding.segments not in known
-    ]
+    bad = list(examine_segments(tool, repository, archive, folder, newest, system))
+    if opened is not None:
+        opened.remember(archive, newest, {finding.segments for finding in bad if finding.segments})
+    findings += [finding for finding in bad if finding.segments not in known]
     reached = {
         backup.label: reach(archive, lineage, segment_of_name(backup.wal_start, segment_bytes)) for backup in backups
     }

@@ -16,7 +16,7 @@ from include.recovery.pgbackrest.target import Target
 from include.recovery.pgbackrest.wal import Archive, Reach, reach
 
 _LISTED = timedelta(seconds=1)
-"""A listing tells whole seconds: what arrived within one may be later by as much."""
+"""pgBackRest tells whole seconds, cut off: what arrived or ended within one may be later by as much."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _is_before(backup: BackupInfo, target: Target) -> bool:
     if target.lsn is not None:
         return position_of(backup.lsn_stop) <= position_of(target.lsn)
     if target.at is not None:
-        return backup.stopped_at <= target.at
+        return backup.stopped_at + _LISTED <= target.at
     return True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -43,7 +43,7 @@ class Window:
 
 
 def reachable_point(
-    points: Sequence[RecoveryPoint],
+    points: Iterable[RecoveryPoint],
     info: StanzaInfo,
     repository: int,
     archive: ArchiveReport,
@@ -53,12 +53,13 @@ def reachable_point(
 ) -> Reachable:
     """The newest verifiable point that a backup and its WAL lead to.
 
-    :param points: newest first.
+    :param points: newest first; no more of them are looked at than it takes.
     :param delay: a point younger than this may not be archived yet.
     """
     problem: str | None = None
     notes: list[str] = []
-    for point in points:
+    looked = 0
+    for looked, point in enumerate(points, 1):  # noqa: B007 - used below
         if point.kind != "verifiable":
             notes.append(f"point {point.name} was passed over: {point.note or 'it has only a heartbeat'}")
             continue
@@ -81,7 +82,7 @@ def reachable_point(
         return Reachable(point, choice, problem, tuple(notes))
     if problem is None:
         problem = (
-            f"none of {len(points)} recovery points is verifiable and archived; make one, and wait for "
+            f"none of {looked} recovery points is verifiable and archived; make one, and wait for "
             f"{delay.total_seconds():.0f} s until it is archived"
         )
     return Reachable(None, None, problem, tuple(notes))

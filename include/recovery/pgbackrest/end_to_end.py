@@ -9,11 +9,12 @@ from include.recovery.errors import BackupCorrupt, SourceError
 from include.recovery.pgbackrest import commands
 from include.recovery.pgbackrest.archiver import ask_archiver, judge_archiver
 from include.recovery.pgbackrest.check import check_archive, of_info
+from include.recovery.pgbackrest.opened import Opened
 from include.recovery.pgbackrest.stanza import Stanza, physical_of_policy
 from include.recovery.postgres.server import PostgresServer
 
 _OPENED = 2
-"""Newest WAL segments whose content is read."""
+"""Newest WAL segments whose content is read at each look; any other is read once, or until it is good."""
 
 
 def check_end_to_end(
@@ -39,7 +40,8 @@ def check_end_to_end(
         raise SourceError(f"{where}: {'; '.join(troubles)}")
     window = source.wal.keep if source.wal else timedelta()
     found = check_archive(
-        tool, number, since=now - window, segment_bytes=stanza.segment_bytes, open_newest=_OPENED
+        tool, number, since=now - window, segment_bytes=stanza.segment_bytes, open_newest=_OPENED,
+        opened=Opened.of(stanza.configuration.folders.root, number),
     )
     if found.problems:
         raise BackupCorrupt(f"{where}, store {store}: {'; '.join(found.problems)}")

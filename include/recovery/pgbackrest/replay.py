@@ -21,6 +21,7 @@ from include.recovery.pgbackrest import commands
 from include.recovery.pgbackrest.check import ArchiveReport, check_archive
 from include.recovery.pgbackrest.choose import choose
 from include.recovery.pgbackrest.configuration import Configuration
+from include.recovery.pgbackrest.marker import Marker, unmarked
 from include.recovery.pgbackrest.replay_state import (
     ReplayReport,
     ReplayState,
@@ -94,6 +95,7 @@ class ReplayProof:
         now: datetime,
         segment_bytes: int = SEGMENT_BYTES,
         wait: float = 3600,
+        marker: Marker = unmarked,
         program: str = commands.PROGRAM,
     ) -> ReplayProof:
         """Start the standby of a folder, or return the one that runs there.
@@ -104,6 +106,7 @@ class ReplayProof:
         :param superuser: of the original.
         :param segment_bytes: of the original's WAL.
         :param wait: seconds until it is consistent.
+        :param marker: keeps retention from the backup until it is consistent; ``marker_of`` makes it.
         :raises BackupNotFound: when no backup can be replayed.
         :raises BackupCorrupt, StoreUnavailable, WrongKey: see ``failures``.
         """
@@ -124,21 +127,22 @@ class ReplayProof:
             tool.info(repository=repository), repository, Target.newest(), report.archive, report.lineage
         )
         ScratchServer.end(place)
-        restore_cluster(
-            one, place, Target.newest(), label=choice.backup.label, repository=repository,
-            delta=(place / "data" / "PG_VERSION").exists(), standby=True, program=program,
-        )
         made = _Record(configuration.stanza, repository, choice.backup.label, choice.backup.timeline, segment_bytes)
         call = PgBackRest.of(configuration_of_copy(one, place), program=program).call
         settings = {**_SETTINGS, "restore_command": commands.archive_get(call)}
-        try:
-            ScratchServer.start_restored(
-                place, major=major, superuser=superuser, settings=settings, wait=wait
+        with marker(choice.backup.label):
+            restore_cluster(
+                one, place, Target.newest(), label=choice.backup.label, repository=repository,
+                delta=(place / "data" / "PG_VERSION").exists(), standby=True, program=program,
             )
-        except SourceUnavailable:
-            raise
-        except LifeboatError as error:
-            raise meaning_of_recovery(str(error), Target.newest()) from error
+            try:
+                ScratchServer.start_restored(
+                    place, major=major, superuser=superuser, settings=settings, wait=wait
+                )
+            except SourceUnavailable:
+                raise
+            except LifeboatError as error:
+                raise meaning_of_recovery(str(error), Target.newest()) from error
         (place / _FILE).write_text(json.dumps(asdict(made)), encoding="utf-8")
         return cls(configuration, place, made)
 

@@ -106,6 +106,10 @@ class Archive:
         """When a segment last arrived."""
         return max((file.modified for files in self.segments.values() for file in files), default=None)
 
+    def arrived(self, segment: Segment | None) -> datetime | None:
+        """When a segment arrived; None when it is not there."""
+        return max((file.modified for file in self.segments.get(segment, ())), default=None) if segment else None
+
     @property
     def stored_bytes(self) -> int:
         """Bytes of all segments in the repository."""

@@ -13,7 +13,8 @@ PRIMARY = "primary"
 """The store that logical backups are written to."""
 LOGICAL_POINTS = ("newest", "newest identical")
 """What a drill may restore of the logical backups."""
-PHYSICAL_POINTS = ("newest point", "random second")
+NEWEST_POINT, RANDOM_SECOND = "newest point", "random second"
+PHYSICAL_POINTS = (NEWEST_POINT, RANDOM_SECOND)
 """What a drill may restore of a cluster, by base backup and WAL."""
 
 

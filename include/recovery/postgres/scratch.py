@@ -247,7 +247,7 @@ def _start_restored(
                 raise SourceUnavailable(
                     f"the restored server in {place} has not recovered within {wait:.0f} s: {last_words(log)}"
                 ) from error
-            time.sleep(0.2)
+            time.sleep(0.1)
     return recorded(place, server, pid, profile, tools)
 
 

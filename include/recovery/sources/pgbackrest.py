@@ -1,7 +1,7 @@
-"""The verbs of a whole cluster, by pgBackRest: precheck, prepare, backup, verify, check, restore, expire, describe.
+"""The verbs of a whole cluster, by pgBackRest: precheck, backup, verify, check, restore, expire, describe.
 
 The source is a PostgreSQL database of the policy; its cluster is what is backed up. All of it runs on the database's
-host, as the server's operating-system user.
+host, as the server's operating-system user. What makes it archive in the first place is ``pgbackrest/setup.py``.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ from include.recovery.catalog.layout import source_prefix
 from include.recovery.catalog.lease import Lease, Owner
 from include.recovery.catalog.model import Backup, CompleteBackup, Facts, Manifest, PhysicalBackup, Proof, ProofLevel
 from include.recovery.catalog.removal import Removed
-from include.recovery.errors import BackupCorrupt, BackupNotFound, ManifestInvalid, Refused
+from include.recovery.errors import BackupCorrupt, BackupNotFound, ManifestInvalid
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.pgbackrest import check as checking
-from include.recovery.pgbackrest.backup import back_up, ensure_stanza, parent_id
+from include.recovery.pgbackrest.backup import back_up, parent_id
 from include.recovery.pgbackrest.cipher import KIND
-from include.recovery.pgbackrest.cluster import Prepared, prepare_archive
 from include.recovery.pgbackrest.concern import missing_of, problems_of, reachable
-from include.recovery.pgbackrest.configuration import archive_command
 from include.recovery.pgbackrest.end_to_end import check_end_to_end
 from include.recovery.pgbackrest.expiry import remove_backup, remove_wal
 from include.recovery.pgbackrest.restore import Restored, recover, restore_cluster, unusable_databases
@@ -66,23 +64,6 @@ def precheck(workspace: Workspace, system: ProtectedSystem, source: PostgresSour
     )
 
 
-def prepare(workspace: Workspace, system: ProtectedSystem, source: PostgresSource) -> Prepared:
-    """Make a cluster archive its WAL to every repository of its policy. Safe to run again.
-
-    Where a restart is needed first, the result says so; run this again after it, so that the stanza is made.
-
-    :raises SourceError: when something else decides about a setting.
-    """
-    if source.wal is None:
-        raise Refused(f"{system.system}/{source.name} has no 'wal' block, so there is nothing to archive; add it")
-    stanza = open_stanza(workspace, system, source, create=True)
-    command = archive_command(stanza.configuration)
-    prepared = prepare_archive(workspace.cluster(source), command, source.wal.archive_timeout)
-    if not prepared.restart_for:
-        ensure_stanza(stanza.tool)
-    return prepared
-
-
 def backup(
     workspace: Workspace,
     system: ProtectedSystem,
@@ -117,7 +98,6 @@ def backup(
     place = source_prefix(system.system, source.name, KIND)
     # One for all tiers: what a run has made and not entered yet, no other may take for forgotten.
     with Lease.acquire(catalog.store, f"{place}leases/repository/", owner, writing=place) as lease:
-        ensure_stanza(stanza.tool, repository=number, stop=stop)
         taker = Taker(run.run_id, run.started_by, owner, workspace.keyring())
         manifest = take_in(catalog, stanza, store, taker)
         if manifest is None:

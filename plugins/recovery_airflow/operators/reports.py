@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from include.recovery import messages
@@ -14,6 +15,7 @@ from include.recovery.evidence.model import (
     IncidentReport,
     Measured,
     Phase,
+    PointInTime,
     SourceEvidence,
 )
 from include.recovery.evidence.report import store_report
@@ -35,10 +37,11 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from include.recovery.catalog.model import Backup
-    from include.recovery.policy.models import Source
+    from include.recovery.policy.models import Drill, Source
+    from include.recovery.runbook.plan import PlannedSource
 
-NOT_MEASURED = ("stage.", "close.", "report")
-"""Steps that only a rehearsal needs, or that come after the system is back: they do not count for the RTO."""
+NOT_MEASURED = ("stage.", "close.", "pages.", "second.", "report")
+"""Steps that only rehearsals and drills need, or that come after the system is back: they do not count for the RTO."""
 
 
 class ReportOperator(StepOperator):
@@ -123,11 +126,23 @@ class DrillReportOperator(ReportOperator):
 
     def report(self, run: RunFacts, context: Context) -> DrillReport:
         system = self.workspace.system(self.system)
+        sources, checks = self.found(run, context)
+        objective = max(system.objective(source).rto for source in system.sources_of(self.drill))
+        return DrillReport(
+            drill=self.cadence,
+            rto=Measured(seconds=seconds_of(self.folder(run).timeline()), objective_seconds=objective.total_seconds()),
+            profile="drill",
+            **self.common(run, context, sources, checks),
+        )
+
+    def found(self, run: RunFacts, context: Context) -> tuple[list[SourceEvidence], list[Check]]:
+        """What the steps have found out about each source."""
+        system = self.workspace.system(self.system)
         restored = self.results(context, "load", RestoreResult)
         compared = self.results(context, "compare", CompareResult)
         validated = self.results(context, "query", ValidationResult)
         sources = []
-        for source in system.sources_of(system.drills[self.cadence]):  # type: ignore[index]
+        for source in system.sources_of(self.drill):
             backup = self.picked(context, source)
             if backup is not None:
                 name = source.name
@@ -137,14 +152,12 @@ class DrillReportOperator(ReportOperator):
                         validated=validated.get(name), began=run.started_at,
                     )
                 )  # fmt: skip
-        objective = max(system.objective(s).rto for s in system.sources_of(system.drills[self.cadence]))  # type: ignore[index]
-        phases = self.folder(run).timeline()
-        return DrillReport(
-            drill=self.cadence,
-            rto=Measured(seconds=seconds_of(phases), objective_seconds=objective.total_seconds()),
-            profile="drill",
-            **self.common(run, context, sources, [check for v in validated.values() for check in v.checks]),
-        )
+        return sources, [check for result in validated.values() for check in result.checks]
+
+    @property
+    def drill(self) -> Drill:
+        """What the policy says of it."""
+        return self.workspace.system(self.system).drills[self.cadence]  # type: ignore[index]
 
     def picked(self, context: Context, source: Source) -> Backup | None:
         """The backup that the drill has chosen for a source; None when it found none."""
@@ -191,6 +204,7 @@ class RunbookReportOperator(ReportOperator):
                 evidence_of(
                     system, backup, planned.store, restored=restored.get(name), compared=compared.get(name),
                     validated=validated.get(name), swapped=swapped.get(name), tables=planned.tables,
+                    kept_until=planned.snapshot_at, point_in_time=aimed_at(planned, run), rows_known=planned.rows_known,
                     began=run.started_at,
                 )
             )  # fmt: skip
@@ -220,9 +234,24 @@ class RunbookReportOperator(ReportOperator):
                 assumed="rto" in scenario.assumed,
             ),
             **self.common(
-                run, context, sources, [check for v in (*validated.values(), *logins.values()) for check in v.checks]
+                run, context, sources,
+                [check for v in (*compared.values(), *validated.values(), *logins.values()) for check in v.checks],
             ),
         )
+
+
+def aimed_at(planned: PlannedSource, run: RunFacts) -> PointInTime | None:
+    """To where the log was replayed; None for a dump."""
+    to = planned.recovery
+    if to is None:
+        return None
+    arrived = to.archived_until
+    return PointInTime(
+        to=to.words,
+        point=to.point or "",
+        base=to.label,
+        archive_age_seconds=None if arrived is None else max(0.0, (run.started_at - arrived).total_seconds()),
+    )
 
 
 def seconds_of(phases: Sequence[Phase]) -> float | None:
@@ -234,7 +263,21 @@ def seconds_of(phases: Sequence[Phase]) -> float | None:
     if not counted:
         return None
     took = (max(phase.finished_at for phase in counted) - min(phase.started_at for phase in counted)).total_seconds()
-    last = max(phase.finished_at for phase in counted)
-    extra = sum(phase.seconds for phase in phases if phase.name.startswith(NOT_MEASURED) and phase.finished_at <= last)
+    extra = seconds_without(counted, [phase for phase in phases if phase.name.startswith(NOT_MEASURED)])
     waited = sum(phase.waited_seconds for phase in phases)
     return round(max(0.0, took - extra - waited), 3)
+
+
+def seconds_without(counted: Sequence[Phase], others: Sequence[Phase]) -> float:
+    """How long nothing but other steps were at work, from the first of the counted ones to the last."""
+    moments = sorted({edge for phase in (*counted, *others) for edge in (phase.started_at, phase.finished_at)})
+    first, last = min(phase.started_at for phase in counted), max(phase.finished_at for phase in counted)
+    alone = 0.0
+    for begin, end in pairwise(moment for moment in moments if first <= moment <= last):
+        needed, other = (
+            any(phase.started_at <= begin and end <= phase.finished_at for phase in phases)
+            for phases in (counted, others)
+        )
+        if other and not needed:
+            alone += (end - begin).total_seconds()
+    return alone

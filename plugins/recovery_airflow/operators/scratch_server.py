@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from include.recovery.evidence.words import size
 from include.recovery.postgres.scratch import Profile, ScratchServer, version_needed
 from recovery_airflow.operators.step import RunFacts, StepOperator
-from recovery_airflow.scratch import scratch_folder
+from recovery_airflow.scratch import copy_folder, scratch_folder, scratch_root
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,12 +36,39 @@ class ScratchServerStartOperator(StepOperator):
         return {"folder": str(folder), "sentence": told}
 
 
-class ScratchServerStopOperator(StepOperator):
-    """Stops the run's scratch server and removes its folder; nothing to stop is a success."""
+class ScratchRoomOperator(StepOperator):
+    """Makes room for copies of whole clusters, each with a server of its own: what is in their folders goes away.
+
+    :param sources: names of the sources.
+    """
+
+    def __init__(self, *, sources: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sources = tuple(sources)
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
-        folder = scratch_folder(run)
-        if not folder.exists():
+        for source in self.sources:
+            ScratchServer.remove(copy_folder(run, source))
+        root = scratch_root()
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return {"sentence": f"{root} has {size(shutil.disk_usage(root).free)} free"}
+
+
+class ScratchServerStopOperator(StepOperator):
+    """Stops the run's scratch servers and removes their folders; nothing to stop is a success.
+
+    :param sources: with servers of their own; empty means the run's one server.
+    """
+
+    def __init__(self, *, sources: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sources = tuple(sources)
+
+    def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        wanted = [copy_folder(run, source) for source in self.sources] or [scratch_folder(run)]
+        there = [folder for folder in wanted if folder.exists()]
+        for folder in wanted:
+            ScratchServer.remove(folder)  # also where the folder is gone: a process may have outlived it
+        if not there:
             return {"sentence": "there was no scratch server"}
-        ScratchServer.remove(folder)
-        return {"sentence": f"scratch server in {folder} is gone"}
+        return {"sentence": f"scratch server in {' and '.join(map(str, there))} is gone"}

@@ -57,7 +57,8 @@ def test_the_button_rehearses_the_recovery_of_a_system(
 
         page.get_by_role("button", name="Trigger").click()
         form = page.get_by_role("dialog")
-        choose(page, "Select one or multiple", ["The harbor (priority 1)", "The quarry (priority 2)"], "harbor")
+        systems = ["The harbor (priority 1)", "The quarry (priority 2)", "The lighthouse (priority 3)"]
+        choose(page, "Select one or multiple", systems, "harbor")
         scenarios = ["Database corruption: restore the whole database", "Table corruption: put back single tables"]
         choose(page, "What has happened", scenarios, "Database corruption")
         choose(page, "Mode", [re.compile("Rehearsal: .*"), re.compile("Incident: .*")], "Rehearsal")

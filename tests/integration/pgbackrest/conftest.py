@@ -6,9 +6,10 @@ import itertools
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,6 +41,7 @@ from include.recovery.pgbackrest.configuration import (
 from include.recovery.pgbackrest.restore import Recovered, configuration_of_copy, recover, restore_cluster
 from include.recovery.pgbackrest.target import Target
 from include.recovery.pgbackrest.tool import PgBackRest
+from include.recovery.postgres.heartbeat import beat
 from include.recovery.postgres.scratch import ScratchServer
 from include.recovery.postgres.server import PostgresServer
 from tests.fixtures.shared import SharedServers
@@ -207,6 +209,24 @@ def small_world(shared_servers: SharedServers, tmp_path: Path) -> Iterator[World
     world = make_world(shared_servers.registry, [repository], checksums=True)
     with world.ends:
         yield world
+
+
+@contextmanager
+def beating(server: PostgresServer, seconds: float = 0.5) -> Iterator[None]:
+    """The heartbeat of a database, every so many seconds."""
+    end = threading.Event()
+
+    def work() -> None:
+        while not end.wait(seconds):
+            beat(server)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
 
 
 def wal_file(world: World, segment: str) -> Path:

@@ -139,6 +139,7 @@ def test_a_failing_archive_command_is_seen_with_its_time(small_world: World) -> 
 def test_a_promoted_copy_makes_a_timeline_and_recovery_crosses_it(small_world: World) -> None:
     """The old primary is gone, its standby goes on and archives: points before and after are both reached."""
     small_world.back_up()
+    small_world.sql("SELECT pg_sleep(1)")  # pgBackRest tells the end of a backup in whole seconds
     before = small_world.note("before the promotion")
     small_world.sql("SELECT pg_sleep(0.1)")
     small_world.note("later on the first timeline")

@@ -19,6 +19,7 @@ from include.recovery.catalog.model import ProofLevel
 from include.recovery.connections import connections_from_environment
 from include.recovery.errors import BackupCorrupt, Refused, SourceError
 from include.recovery.keys.envelope import Keyring
+from include.recovery.pgbackrest.setup import protect_cluster
 from include.recovery.pgbackrest.stanza import open_stanza
 from include.recovery.pgbackrest.target import Target
 from include.recovery.policy.files import load_folder
@@ -123,10 +124,10 @@ def test_from_an_unprepared_server_to_a_proven_restore(protected: Protected) -> 
     here = protected
     with pytest.raises(SourceError, match="archive_mode is off.*lifeboat prepare labdojo --source main-db"):
         pgbackrest.precheck(here.workspace, here.system, here.source)
-    assert pgbackrest.prepare(here.workspace, here.system, here.source).restart_for == ("archive_mode",)
+    assert protect_cluster(here.workspace, here.system, here.source).archive.restart_for == ("archive_mode",)
     here.cluster.stop()
     here.cluster.start()
-    assert pgbackrest.prepare(here.workspace, here.system, here.source).restart_for == ()
+    assert set(protect_cluster(here.workspace, here.system, here.source).arrived) == {"primary", "offsite"}
     assert "repository 1 (primary) and 2 (offsite)" in pgbackrest.precheck(here.workspace, here.system, here.source)
 
     here.sql("CREATE TABLE public.notes (text text)")

@@ -1,20 +1,18 @@
-"""prepare, point, beat: what they say, and that a cluster without its restart does not pass for protected."""
+"""prepare, beat: what they say, and that a cluster without its restart does not pass for protected."""
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from include.recovery.catalog.points import Heartbeat, RecoveryPoint
+from include.recovery.catalog.points import Heartbeat
 from include.recovery.cli import protecting
 from include.recovery.errors import SourceUnavailable
 from include.recovery.heartbeats import Pulse
 from include.recovery.pgbackrest.cluster import Prepared
 from include.recovery.pgbackrest.setup import Protection
-from include.recovery.restore_points import KeptPoint
 
 
 def protection(*, restart_for: tuple[str, ...] = ()) -> Protection:
@@ -42,21 +40,6 @@ def test_a_missing_restart_is_no_success(lifeboat: Any, monkeypatch: pytest.Monk
     result = lifeboat("prepare", "labdojo", "--physical")
     assert result.exit_code == 1
     assert "labdojo/main-db is not archived yet: restart its server, then run this command again" in result.stderr
-
-
-def test_a_point_by_hand(lifeboat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = RecoveryPoint(
-        system="labdojo", source="main-db", name="lifeboat_x", kind="heartbeat", at=datetime.now(UTC), lsn="0/1",
-        timeline=1, system_identifier="1", waited_ms=31.46, attempts=2, fingerprint=None,
-    )  # fmt: skip
-    monkeypatch.setattr(protecting, "keep_point", lambda *_: KeptPoint(made, ("primary",), ("it proves less",)))
-    result = lifeboat("point", "labdojo", "--json")
-    assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
-    assert (told["name"], told["waited_ms"], told["stores"]) == ("lifeboat_x", 31.46, ["primary"])
-    assert "fingerprint" not in told
-    assert "writers waited 31.5 ms at most (2 attempts)" in result.stderr
-    assert "it proves less" in result.stderr
 
 
 def test_one_round_of_heartbeats(lifeboat: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from include.recovery.errors import LifeboatError
 from include.recovery.evidence.history import read_report
-from include.recovery.evidence.model import Check, Measured, Outcome
+from include.recovery.evidence.model import Check, Measured, Outcome, PointInTime
 from include.recovery.evidence.report import render, report_key, store_report
 
 VOID = {"meta", "br", "link", "img"}
@@ -50,6 +50,25 @@ def test_a_green_drill(drill):
         "40 s",
     ):
         assert words in text
+
+
+def test_a_drill_of_a_cluster_shows_where_it_was_aimed_and_what_was_lost(drill, evidence, now):
+    aimed = PointInTime(
+        point="lifeboat_1", base="20261121-070000F", archive_age_seconds=42, point_loss_seconds=75, second=now,
+        second_base="20261121-070000F_20261121-080000I", second_loss_seconds=20, notes=("lifeboat_2 is too young",),
+    )
+    text = parsed(render(drill(sources=(evidence(kind="pgbackrest", point_in_time=aimed),))))
+    for words in (
+        "point lifeboat_1 , from 20261121-070000F ; going back to it would have cost 1 min 15 s at most",
+        "2026-11-22 05:00:00 CET, from 20261121-070000F_20261121-080000I ; newest heartbeat in the copy 20 s before it",
+        "newest WAL that recovery gets to arrived 42 s before the run began",
+        "lifeboat_2 is too young",
+    ):
+        assert words in text
+    unknown = aimed.model_copy(update={"second_loss_seconds": None, "point": ""})
+    text = parsed(render(drill(sources=(evidence(point_in_time=unknown),))))
+    assert "whether the copy ends there is not known" in text
+    assert "going back to it" not in text
 
 
 def test_what_was_skipped_is_shown_as_skipped(drill):
@@ -105,3 +124,11 @@ def test_reading_what_is_no_report(store):
     store.put("labdojo/drills/x.json", b"{}")
     with pytest.raises(LifeboatError, match="is not a readable report"):
         read_report(store, "labdojo/drills/x.json")
+
+
+def test_a_recovery_to_a_moment_says_where_it_went(drill, evidence):
+    aimed = PointInTime(to="LSN 0/3000028", base="20261122-020000F", archive_age_seconds=40)
+    text = parsed(render(drill(sources=(evidence(kind="pgbackrest", point_in_time=aimed),))))
+    assert "Recovered to LSN 0/3000028: everything that was committed by 2026-11-22" in text
+    assert "from 20261122-020000F and its log" in text
+    assert "newest WAL that recovery gets to arrived 40 s before the run began" in text

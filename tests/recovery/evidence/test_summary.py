@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 
 from include.recovery.catalog.model import Proof, ProofLevel
-from include.recovery.errors import PolicyError
+from include.recovery.errors import LifeboatError, PolicyError
+from include.recovery.evidence import summary
 from include.recovery.evidence.report import store_report
 from include.recovery.evidence.summary import summarise
+from include.recovery.pgbackrest.recoverable import Recoverable
 
 
 @pytest.fixture
@@ -49,6 +51,59 @@ def test_a_cluster_is_no_copy_before_its_full_was_read_back(folder_workspace, ma
     assert seen() == [("primary", True)]
     make_cluster_backup(now - timedelta(minutes=4), parent="20261101T000000Z-0000")
     assert seen() == [("primary", False)]
+
+
+def rolled(monkeypatch, found):
+    def until(_workspace, _policy, _source, store, backups, _now):
+        made = found[store]
+        if isinstance(made, LifeboatError):
+            raise made
+        at, stopped_by = made
+        return Recoverable(at, next(iter(backups)), stopped_by)
+
+    monkeypatch.setattr(summary, "recoverable_until", until)
+
+
+def test_archived_wal_makes_a_cluster_recoverable_to_the_minute(
+    folder_workspace, make_cluster_backup, make_backup, now, monkeypatch
+):
+    make_cluster_backup(now - timedelta(hours=20))
+    make_cluster_backup(now - timedelta(hours=30), store="offsite")
+    make_backup(now - timedelta(hours=6))
+    arrived = now - timedelta(seconds=40)
+    rolled(monkeypatch, {"primary": (arrived, None), "offsite": (now - timedelta(minutes=3), None)})
+    found = summarise(folder_workspace, "labdojo", now)
+    (source,) = found.sources
+    assert (source.recoverable_at, source.age_seconds, found.rpo_met) == (arrived, 40, True)
+    assert source.recoverable_by.startswith("WAL in store primary, from backup ")
+    assert found.cells()["recoverable point"] == "40 s old"
+
+
+def test_wal_behind_a_hole_and_wal_that_nobody_can_see_count_for_nothing(
+    folder_workspace, make_cluster_backup, make_backup, now, monkeypatch
+):
+    make_cluster_backup(now - timedelta(hours=20))
+    make_cluster_backup(now - timedelta(hours=20), store="offsite")
+    newest = make_backup(now - timedelta(hours=6))
+    hole = (now - timedelta(hours=7), "000000010000000000000009")
+    rolled(monkeypatch, {"primary": hole, "offsite": LifeboatError("store offsite is down")})
+    found = summarise(folder_workspace, "labdojo", now)
+    assert (found.age_seconds, found.rpo_met) == (6 * 3600, False)
+    assert found.sources[0].recoverable_by == f"backup {newest.id}"
+    hole_told, down = found.problems
+    assert hole_told.startswith("labdojo/main-db: WAL segment 000000010000000000000009 in store primary is missing")
+    assert down == "store offsite is down"
+
+
+def test_a_damaged_base_is_not_rolled_forward(
+    folder_workspace, make_cluster_backup, make_backup, prove, now, monkeypatch
+):
+    make_backup(now - timedelta(hours=6))
+    base = make_cluster_backup(now - timedelta(hours=20))
+    prove(base, now, ProofLevel.RESTORED, ok=False)
+    rolled(monkeypatch, {"primary": (now, None)})
+    found = summarise(folder_workspace, "labdojo", now)
+    assert (found.age_seconds, found.problems) == (6 * 3600, ())
 
 
 def test_age_proof_time_and_copies(folder_workspace, make_backup, prove, signer, drill, evidence, now):

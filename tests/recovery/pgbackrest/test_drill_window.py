@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 from include.recovery.catalog.points import Heartbeat, RecoveryPoint
 from include.recovery.errors import BackupNotFound
-from include.recovery.evidence.model import Check, Outcome
 from include.recovery.fingerprint.model import DatabaseFingerprint
 from include.recovery.pgbackrest.check import ArchiveReport
-from include.recovery.pgbackrest.drill import HEARTBEAT, STEPS, DrillReport
 from include.recovery.pgbackrest.drill_window import (
     Window,
     judge_heartbeat,
@@ -108,16 +106,3 @@ def beat(seconds: float) -> Heartbeat:
 def test_the_heartbeat_tells_where_a_copy_ends(newest: Heartbeat | None, words: str | None) -> None:
     said = judge_heartbeat(newest, START, MINUTE)
     assert said is None if words is None else words in (said or "")
-
-
-def passed(*but: str) -> DrillReport:
-    checks = [Check(name=step, outcome=Outcome.PASSED) for step in STEPS if step not in but]
-    return DrillReport(datetime.now(START.tzinfo), checks)
-
-
-def test_only_a_drill_with_every_step_passed_has_passed() -> None:
-    assert passed().passed
-    assert passed(HEARTBEAT).problems == (f"{HEARTBEAT}: it was not run",)
-    skipped = passed(HEARTBEAT)
-    skipped.checks.append(Check(name=HEARTBEAT, outcome=Outcome.SKIPPED, found="the step before it failed"))
-    assert not skipped.passed

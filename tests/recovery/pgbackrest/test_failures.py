@@ -90,6 +90,7 @@ def test_exit_codes_are_unique() -> None:
     ("said", "kind"),
     [
         ("07:00:00 UTC FATAL:  recovery ended before configured recovery target was reached", BackupNotFound),
+        ("FATAL:  requested recovery stop point is before consistent recovery point", BackupNotFound),
         ("FATAL:  requested timeline 3 is not a child of this server's history", BackupNotFound),
         ("FATAL:  WAL ends before consistent recovery point", BackupCorrupt),
         ("PANIC:  could not locate a valid checkpoint record", BackupCorrupt),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from include.recovery.catalog.in_use import readers
 from include.recovery.catalog.model import Manifest
+from include.recovery.catalog.removal import Outcome as Removal
 from include.recovery.errors import (
     BackupCorrupt,
     BackupNotFound,
@@ -27,6 +30,7 @@ from include.recovery.keys.escrow import EscrowWrapper
 from include.recovery.pgbackrest import stanza as stanza_module
 from include.recovery.pgbackrest.cluster import Cluster
 from include.recovery.pgbackrest.configuration import archive_command
+from include.recovery.pgbackrest.marker import marker_of, unmarked
 from include.recovery.pgbackrest.tool import Outcome, PgBackRest
 from include.recovery.policy.models import ProtectedSystem
 from include.recovery.retention.model import ContinuousWal, WalPlan
@@ -318,6 +322,49 @@ def test_wal_is_expired_from_the_windows_base_on_or_not_at_all(
     fake.backups = []
     with pytest.raises(BackupNotFound, match="no WAL is removed"):
         expire(plan)
+
+
+def test_a_backup_is_marked_while_its_cluster_is_restored(
+    take: Callable[..., Manifest], fake: FakePgBackRest, workspace: Workspace, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Retention, asked in the middle of the restore, leaves the backup alone; asked after it, it does not."""
+    made = take()
+    fake.next = [backup_json("20261121-100000F", minute=9, wal=(name(9), name(9)))]
+    take(run=RunInfo(run_id="run-2", started_by="a test"))  # the last full one is never expired
+    backup = workspace.catalog().backup("labdojo", "main-db", "pgbackrest", made.id)
+    seen: list[Any] = []
+
+    def meanwhile(*_: Any, **__: Any) -> None:
+        found = readers(workspace.store("primary"), "labdojo", "main-db", "pgbackrest", datetime.now(UTC))
+        seen.append({key: reader.by for key, reader in found.items()})
+        seen.append(pgbackrest.expire(workspace, backup, why="its time has come").outcome)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pgbackrest, "reachable", lambda *_, **__: None)
+    monkeypatch.setattr(pgbackrest, "restore_cluster", meanwhile)
+    with pytest.raises(KeyboardInterrupt):
+        pgbackrest.restore(workspace, backup, tmp_path / "s", run=RUN)
+    assert seen == [{made.id: "a test"}, Removal.IN_USE]
+    assert "expire" not in fake.commands()
+    assert pgbackrest.expire(workspace, backup, why="its time has come").gone
+
+
+def test_a_label_is_marked_by_the_row_that_retention_knows(
+    take: Callable[..., Manifest], fake: FakePgBackRest, workspace: Workspace, system: ProtectedSystem
+) -> None:
+    made = take()
+    stanza = stanza_module.open_reading(workspace, system, system.source("main-db"), "primary")
+    marker = marker_of(workspace, stanza, "primary", "the monthly drill")
+
+    def marked() -> list[str]:
+        return list(readers(workspace.store("primary"), "labdojo", "main-db", "pgbackrest", datetime.now(UTC)))
+
+    with marker(FULL):
+        assert marked() == [made.id]
+    assert marked() == []
+    with marker("20261101-000000F"), unmarked(FULL):
+        assert marked() == []
 
 
 def test_a_store_that_no_physical_tier_names_has_no_repository(workspace: Workspace, system: ProtectedSystem) -> None:
