@@ -32,9 +32,11 @@ def found(folder_workspace: Any) -> Callable[..., dict[str, Concern]]:
     return look
 
 
-def prove(workspace: Any, manifest: Any, at: datetime, store: str = "primary", **values: Any) -> None:
+def prove(
+    workspace: Any, manifest: Any, at: datetime, store: str = "primary", told_in: str | None = None, **values: Any
+) -> None:
     given = {"level": ProofLevel.IDENTICAL, "ok": True, "by": "a drill", "detail": "", "at": at, "store": store}
-    workspace.catalog(store).append_proof(manifest, Proof(**(given | values)))
+    workspace.catalog(told_in or store).append_proof(manifest, Proof(**(given | values)))
 
 
 @pytest.mark.demand("L26")
@@ -64,6 +66,7 @@ def test_what_proves_no_recovery_does_not_count(
     prove(folder_workspace, backup, DUE + timedelta(hours=1), ok=False)
     prove(folder_workspace, backup, DUE + timedelta(hours=2), level=ProofLevel.STORED)
     prove(folder_workspace, backup, DUE + timedelta(hours=3), store="offsite")
+    prove(folder_workspace, backup, DUE + timedelta(hours=3), store="offsite", told_in="primary")
     assert "which never was" in found(DUE + GRACE)["drill weekly"].sentence
 
 
