@@ -22,6 +22,7 @@ from include.recovery.pgbackrest import commands
 from include.recovery.pgbackrest.archiver import ask_archiver, judge_archiver
 from include.recovery.pgbackrest.check import check_archive, of_info
 from include.recovery.pgbackrest.cipher import KIND
+from include.recovery.pgbackrest.marker import marker_of
 from include.recovery.pgbackrest.replay import ReplayProof
 from include.recovery.pgbackrest.replay_state import ReplayReport
 from include.recovery.pgbackrest.stanza import Stanza, open_reading, open_stanza, physical_of_policy
@@ -66,6 +67,7 @@ def prove_replay(
     source: PostgresSource,
     directory: Path,
     *,
+    by: str = "replay proof",
     patience: float = 60,
     stop: threading.Event | None = None,
     now: Callable[[], datetime] = _now,
@@ -73,6 +75,7 @@ def prove_replay(
     """One look of the continuous replay proof; kept in the primary store, and returned.
 
     :param directory: of the standby; it is made when there is none.
+    :param by: the run or person, for whoever asks why a backup stays while the standby is made from it.
     :param patience: seconds to wait for segments that it has not replayed yet, while it gets on.
     :raises PolicyError: when the source's log is not archived.
     :raises StoreUnavailable, WrongKey: when the archive cannot be looked at.
@@ -98,7 +101,7 @@ def prove_replay(
         return ReplayProof.start(
             stanza.configuration, directory, repository=stanza.number(store), now=now(),
             major=major_of(base.manifest.server_version), superuser=workspace.cluster(source).user,
-            segment_bytes=stanza.segment_bytes,
+            segment_bytes=stanza.segment_bytes, marker=marker_of(workspace, stanza, store, by),
         )
 
     running = _runs(directory)
