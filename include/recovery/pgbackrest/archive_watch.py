@@ -67,6 +67,7 @@ def prove_replay(
     source: PostgresSource,
     directory: Path,
     *,
+    by: str = "replay proof",
     patience: float = 60,
     stop: threading.Event | None = None,
     now: Callable[[], datetime] = _now,
@@ -74,6 +75,7 @@ def prove_replay(
     """One look of the continuous replay proof; kept in the primary store, and returned.
 
     :param directory: of the standby; it is made when there is none.
+    :param by: the run or person, for whoever asks why a backup stays while the standby is made from it.
     :param patience: seconds to wait for segments that it has not replayed yet, while it gets on.
     :raises PolicyError: when the source's log is not archived.
     :raises StoreUnavailable, WrongKey: when the archive cannot be looked at.
@@ -99,7 +101,7 @@ def prove_replay(
         return ReplayProof.start(
             stanza.configuration, directory, repository=stanza.number(store), now=now(),
             major=major_of(base.manifest.server_version), superuser=workspace.cluster(source).user,
-            segment_bytes=stanza.segment_bytes, marker=marker_of(workspace, stanza, store, "replay proof"),
+            segment_bytes=stanza.segment_bytes, marker=marker_of(workspace, stanza, store, by),
         )
 
     running = _runs(directory)

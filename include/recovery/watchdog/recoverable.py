@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from include.recovery.catalog.archive_proofs import ArchiveProof
@@ -51,7 +51,8 @@ class Bounds:
 
 def judge_age(point: Point, bounds: Bounds, time_zone: str, now: datetime) -> tuple[Severity | None, timedelta]:
     """Whether a point is too old, and how old it is as its bounds count."""
-    age = now - point.at
+    # In UTC: Python takes the difference of two times of one zone on its wall clock.
+    age = now.astimezone(UTC) - point.at.astimezone(UTC)
     if bounds.by_the_clock:
         zone = ZoneInfo(time_zone)
         wall = now.astimezone(zone).replace(tzinfo=None) - point.at.astimezone(zone).replace(tzinfo=None)

@@ -47,7 +47,8 @@ class ReplayProofOperator(StepOperator):
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         system = self.workspace.system(self.system)
         source = system.source(self.source)
-        proof = prove_replay(self.workspace, system, source, replay_folder(system, source), stop=self.stop)
+        folder = replay_folder(system, source)
+        proof = prove_replay(self.workspace, system, source, folder, by=run.started_by, stop=self.stop)
         self.require_sound(proof)
         if proof.lsn is None:
             told = "; ".join(concern.sentence for concern in proof.concerns)

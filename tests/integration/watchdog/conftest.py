@@ -20,6 +20,7 @@ from include.lab.postgres import SUPERUSER, VOLATILE, PostgresCluster
 from include.recovery.connections import connections_from_environment
 from include.recovery.keys.envelope import Keyring
 from include.recovery.messages import Message
+from include.recovery.pgbackrest.setup import protect_cluster
 from include.recovery.policy.files import load_folder
 from include.recovery.policy.models import PostgresSource, ProtectedSystem
 from include.recovery.postgres.heartbeat import beat
@@ -140,9 +141,7 @@ def watched(shared_servers: SharedServers, keyring: Keyring) -> Iterator[Watched
             PostgresServer(str(primary.socket_directory), primary.port, SUPERUSER, database="labdojo"),
             backup_role="labdojo_backup", backup_password="x", restore_role="labdojo_restore", restore_password="x",
         )
-        pgbackrest.prepare(workspace, here.system, here.source)
-        primary.restart()
-        pgbackrest.prepare(workspace, here.system, here.source)
+        protect_cluster(workspace, here.system, here.source, restart=primary.restart)
         standby.directory.mkdir(mode=0o700)
         primary._tool(
             "pg_basebackup", "-D", str(standby.data), "-h", str(primary.socket_directory), "-p", str(primary.port),

@@ -79,6 +79,14 @@ def test_a_time_that_is_there_twice_is_due_once() -> None:
     assert missing(second + GRACE, berlin(2026, 10, 24, 2, 30), cron=daily) == Late(second, again=False)
 
 
+def test_an_hourly_schedule_runs_in_both_hours_that_have_one_name() -> None:
+    first, second = berlin(2026, 10, 25, 2, 30), berlin(2026, 10, 25, 2, 30, fold=1)
+    for run in (first, second):
+        assert last_due("30 * * * *", "Europe/Berlin", run) == run
+        assert last_due("30 * * * *", "Europe/Berlin", run + timedelta(minutes=20)) == run
+    assert missing(second + GRACE, first, cron="30 * * * *") == Late(second, again=False)
+
+
 @given(cron=schedules, zone=zones, grace=graces, at=moments)
 def test_a_backup_that_always_starts_on_time_is_never_late(
     cron: str, zone: str, grace: timedelta, at: datetime
