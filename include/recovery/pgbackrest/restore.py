@@ -223,8 +223,8 @@ def meaning_of_recovery(said: str, target: Target) -> LifeboatError:
         )
     if _BEFORE_BACKUP in said:
         return BackupNotFound(
-            f"{target.in_words} lies before the moment from which this backup is consistent; begin with an older backup, "
-            "or choose a later target"
+            f"{target.in_words} lies before the moment from which this backup is consistent; begin with an older "
+            "backup, or choose a later target"
         )
     if any(words in said for words in _OTHER_TIMELINE):
         return BackupNotFound(

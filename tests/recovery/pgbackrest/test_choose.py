@@ -40,7 +40,7 @@ def test_the_newest_backup_before_the_target_is_taken() -> None:
 
 
 def test_a_backup_that_ended_within_the_second_is_not_taken_for_one_before_it() -> None:
-    """pgBackRest cuts its times off: one that ended at 07:06:00.9 says 07:06:00, and is consistent only from then on."""
+    """pgBackRest cuts its times off: one that ended at 07:06:00.9 says 07:06:00, and is consistent only then."""
     whole = archive(range(1, 10))
     assert chosen(at(6), whole) == FULL
     assert chosen(Target.time(START + timedelta(minutes=6, seconds=0.99)), whole) == FULL
