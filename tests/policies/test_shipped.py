@@ -166,6 +166,7 @@ def test_aido_todo_keeps_30_days_and_12_months_in_two_regions(policies: PolicySe
     assert source.wal.keep == 30 * DAY
 
 
+@pytest.mark.demand("R15")
 @pytest.mark.parametrize("name", ["labdojo", "aiaas", "rylie-ai", "aido-todo"])
 def test_every_system_with_wal_has_a_weekly_base_in_both_regions_and_a_drill_of_it(
     policies: PolicySet, name: str
