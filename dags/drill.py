@@ -56,8 +56,9 @@ def drill_dag(system: ProtectedSystem, cadence: str, drill: Drill) -> DAG:
         is_paused_upon_creation=False,
         default_args=DEFAULT_ARGS,
         params=drill_form(drill.recovery_point),
+        # A cluster is recovered twice, and its pages are checked in between.
         deadline=ends_within(
-            max(system.objective(source).rto for source in system.sources_of(drill)),
+            (2 if drill.is_physical else 1) * max(system.objective(source).rto for source in system.sources_of(drill)),
             system=system.system,
             what=f"{cadence} drill",
             to_do="A recovery takes longer than its RTO now; see in the run's log which step does.",
