@@ -33,6 +33,7 @@ from airflow.sdk import DAG
 from include.recovery.policy.durations import print_duration
 from include.recovery.policy.models import ProtectedSystem, Tier
 from recovery_airflow.dag_defaults import DEFAULT_ARGS, Tag, page, policies, schedule_of, tags, wanted
+from recovery_airflow.notifications.deadlines import ends_within
 from recovery_airflow.task_groups import announce_backups, back_up_clusters, back_up_sources
 from recovery_airflow.trigger_form import backup_form
 
@@ -59,6 +60,12 @@ def backup_dag(system: ProtectedSystem, tier: Tier) -> DAG:
         is_paused_upon_creation=False,
         default_args=DEFAULT_ARGS,
         params=backup_form(),
+        deadline=ends_within(
+            tier.grace,
+            system=system.system,
+            what=f"backup {tier.name}",
+            to_do="Open the run and see which task still works or waits; the next backup waits for it.",
+        ),
         tags=tags(Tag.BACKUP, system.system),
     ) as dag:
         announce_backups(system, (back_up_clusters if tier.is_physical else back_up_sources)(system, tier))

@@ -7,8 +7,16 @@ the target, keeps what is there, restores beside it, verifies every row, swaps, 
 ### Scenarios
 * **database corruption**: the whole database is restored into a new one beside the live one; after verification both
   are renamed in one step. The damaged database is kept, disconnected, under the name that the plan says.
+* **point in time**: the cluster is recovered from its backup and log to a second, an LSN or a recovery point, on a
+  scratch server of the worker; its database is copied beside the live one, compared there row by row, and with the
+  recovery point or the heartbeat; then both change names as above. The plan says first what that keeps and loses.
 * **table corruption**: only the named tables are fetched and restored aside; after verification their rows replace the
   live rows in one transaction. The damaged rows are kept in a schema of their own.
+* **whole cluster**: the server is stopped the way its host stops it; the cluster is restored from the repository beside
+  the old data directory, recovered and compared there behind a private socket, archiving nothing; then the two change
+  places by renames, the server is started the way its host starts it, and archives on, on a new timeline. The old
+  directory is kept under the name that the plan says. It needs the argv lists `stop` and `start` and the
+  `data_directory` in the extra of the cluster's connection, and a worker on the database's host.
 
 Steps that a scenario does not need say so in their log and succeed.
 
@@ -27,7 +35,7 @@ closed to their clients; after it, the former data are under the name of the saf
 ### What to do
 Mend the cause that the failed task names, and clear that task: the run goes on from there. A rehearsal's scratch server
 is gone by then, so clear a rehearsal from `stage` on. To give up instead and open the untouched database again:
-`lifeboat reopen`.
+`lifeboat reopen`; where a whole cluster was to be replaced, `lifeboat replace-cluster --put-back`.
 """
 
 from __future__ import annotations
@@ -36,6 +44,7 @@ from airflow.sdk import DAG
 
 from include.recovery.policy.models import ProtectedSystem
 from recovery_airflow.dag_defaults import DEFAULT_ARGS, Tag, page, policies, tags, wanted
+from recovery_airflow.notifications.deadlines import ends_within
 from recovery_airflow.runbook_graph import runbook
 from recovery_airflow.trigger_form import runbook_form
 
@@ -62,6 +71,12 @@ def runbook_dag(system: ProtectedSystem) -> DAG:
         is_paused_upon_creation=False,
         default_args=DEFAULT_ARGS,
         params=runbook_form(system),
+        deadline=ends_within(
+            max(scenario.rto for scenario in system.scenarios.values()),
+            system=system.system,
+            what="recovery",
+            to_do="The RTO has passed: see in the run where it works or waits, also for an approval, and tell people.",
+        ),
         tags=tags(Tag.RUNBOOK, system.system),
     ) as dag:
         runbook(system)

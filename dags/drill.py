@@ -31,6 +31,7 @@ from airflow.sdk import DAG
 from include.recovery.policy.models import Drill, ProtectedSystem
 from recovery_airflow.dag_defaults import DEFAULT_ARGS, Tag, page, policies, schedule_of, tags, wanted
 from recovery_airflow.drill_graph import drill_clusters
+from recovery_airflow.notifications.deadlines import ends_within
 from recovery_airflow.task_groups import drill_sources
 from recovery_airflow.trigger_form import drill_form
 
@@ -55,6 +56,12 @@ def drill_dag(system: ProtectedSystem, cadence: str, drill: Drill) -> DAG:
         is_paused_upon_creation=False,
         default_args=DEFAULT_ARGS,
         params=drill_form(drill.recovery_point),
+        deadline=ends_within(
+            max(system.objective(source).rto for source in system.sources_of(drill)),
+            system=system.system,
+            what=f"{cadence} drill",
+            to_do="A recovery takes longer than its RTO now; see in the run's log which step does.",
+        ),
         tags=tags(Tag.DRILL, system.system),
     ) as dag:
         (drill_clusters if drill.is_physical else drill_sources)(system, cadence, drill)

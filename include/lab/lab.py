@@ -130,8 +130,10 @@ class Lab:
         """Make the directory, the secrets and the connections."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o700)
-        content = json.dumps(connections(self.secret, self.certificates, self.databases), indent=1)
-        write_private(self.connections, content.encode())
+        found = connections(self.secret, self.certificates, self.databases)
+        for system in SYSTEMS:
+            found[system.cluster_connection]["extra"] = self.cluster(system).control
+        write_private(self.connections, json.dumps(found, indent=1).encode())
         self.command.write_text(self._command(), encoding="utf-8")
         self.command.chmod(0o700)
 

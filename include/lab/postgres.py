@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -21,6 +22,7 @@ from include.lab.tls import write_private
 
 SUPERUSER = "postgres"
 MAJOR = 15
+_PROJECT = Path(__file__).parents[2]
 _BINARIES = Path(f"/usr/lib/postgresql/{MAJOR}/bin")
 _LONGEST_SOCKET_DIRECTORY = 107 - len("/.s.PGSQL.65535.lock")
 
@@ -83,7 +85,7 @@ class PostgresCluster:
     def start(self) -> None:
         """Create what is missing and start; returns when the server takes connections."""
         self.create()
-        self.registry.start(self.name, [binary("postgres"), "-D", self.data], stop_signal=signal.SIGINT)
+        launch(self.registry, self.name, self.data)
         wait_for(
             self.name,
             self._accepts,
@@ -95,6 +97,14 @@ class PostgresCluster:
     def stop(self) -> None:
         """Stop at once but in good order (fast shutdown)."""
         self.registry.stop(self.name)
+
+    @property
+    def control(self) -> dict[str, Any]:
+        """How the server is stopped and started, and where its data are: for the extra of its connection."""
+        words = [self.name, self.data, self.registry.directory, self.registry.logs]
+        call = ["/usr/bin/env", f"PYTHONPATH={_PROJECT}", sys.executable, "-m", "include.lab.server"]
+        argv = {verb: [*call, verb, *(str(word) for word in words)] for verb in ("stop", "start")}
+        return {"data_directory": str(self.data), **argv}
 
     def restart(self) -> None:
         """Stop and start, for settings that need it."""
@@ -160,6 +170,13 @@ class PostgresCluster:
 
     def _tool(self, program: str, *words: str) -> str:
         return run_tool([str(binary(program)), *words], env={"LC_ALL": "C.UTF-8", "TZ": "UTC"}, cwd=self.directory)
+
+
+def launch(registry: Registry, name: str, data: Path) -> None:
+    """Start the server of a data directory that is there, without waiting for it."""
+    if not (data / "PG_VERSION").exists():
+        raise LabError(f"{data} holds no cluster, so {name} cannot be started")
+    registry.start(name, [binary("postgres"), "-D", data], stop_signal=signal.SIGINT)
 
 
 def binary(program: str) -> Path:

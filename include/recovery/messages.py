@@ -130,6 +130,41 @@ def approval_wanted(*, system: str, plan: str, role: str, people: Sequence[str],
     return _message("🟠", f"{system}: a recovery waits for approval", plan, facts, "Read the plan and answer.", url)
 
 
+def alarm(
+    *, system: str, cause: str, severity: str, sentence: str, since: datetime, now: datetime, worse: bool, url: str
+) -> Message:
+    """The watchdog found something; told once.
+
+    :param cause: its short name.
+    :param sentence: what was found; behind its last semicolon, what to do.
+    :param worse: whether it was told before, and is graver now.
+    """
+    found, separator, action = sentence.rpartition("; ")
+    symbol = {"critical": "🔴", "warning": "🟠"}.get(severity, "🔵")
+    title = f"{system}: {cause} is worse now" if worse else f"{system}: {cause}"
+    facts = {"System": system, "Severity": severity, "Since": _moment(since, now)}
+    body, action = (found, _sentence(action)) if separator else (sentence, _ELSE)
+    return _message(symbol, title, body, facts, action, url)
+
+
+def alarm_over(*, system: str, cause: str, sentence: str, since: datetime, over_at: datetime, url: str) -> Message:
+    """What the watchdog had found is over.
+
+    :param sentence: what it was, as it was last found.
+    """
+    facts = {"System": system, "Since": _moment(since, None), "For": _span(over_at - since)}
+    return _message("🟢", f"{system}: {cause}: all clear", f"It was: {sentence}", facts, "", url)
+
+
+def overdue(*, system: str, what: str, due: datetime, now: datetime, to_do: str, url: str) -> Message:
+    """A run is still going on after it should have ended.
+
+    :param what: which, for people.
+    """
+    facts = {"System": system, "Severity": "warning", "Due": _moment(due, now)}
+    return _message("🟠", f"{system}: {what} takes too long", "", facts, to_do, url)
+
+
 def policy_problems(problems: Sequence[str], *, url: str = "") -> Message:
     """Policies cannot be used; their systems' schedules have stopped."""
     number = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
@@ -204,6 +239,11 @@ def _cause(error: BaseException | str | None) -> str:
     if error is None or isinstance(error, str):
         return error or ""
     return str(error) or type(error).__name__
+
+
+def _sentence(words: str) -> str:
+    """With a capital and a full stop."""
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
 
 
 def _moment(at: datetime, now: datetime | None) -> str:

@@ -29,6 +29,9 @@ KINDS = {
     "drill": "Drills",
     "retention": "Retention",
     "recovery_point": "Recovery points",
+    "wal_archive": "The WAL archive",
+    "replay_proof": "The continuous replay proof",
+    "watchdog": "The watchdog",
     "runbook": "Runbooks",
     "button": "The button",
 }

@@ -35,6 +35,9 @@ class Tag(StrEnum):
     DRILL = "drill"
     RETENTION = "retention"
     RECOVERY_POINT = "recovery_point"
+    WAL_ARCHIVE = "wal_archive"
+    REPLAY_PROOF = "replay_proof"
+    WATCHDOG = "watchdog"
     RUNBOOK = "runbook"
     BUTTON = "button"
 

@@ -70,9 +70,13 @@ class SecondResult(RestoreResult):
 
 
 class CompareResult(StepResult):
-    """A restored copy has been compared with its backup's fingerprint."""
+    """A restored copy has been compared with its backup's fingerprint.
+
+    :param checks: what was looked at beside the rows.
+    """
 
     comparison: Comparison
+    checks: tuple[Check, ...] = ()
 
 
 class ValidationResult(StepResult):
@@ -126,16 +130,23 @@ def evidence_of(
     validated: ValidationResult | None,
     swapped: SwapResult | None = None,
     tables: Sequence[str] = (),
+    kept_until: datetime | None = None,
+    point_in_time: PointInTime | None = None,
+    rows_known: bool = True,
     began: datetime,
 ) -> SourceEvidence:
     """Everything that a run has shown about one source's backup.
 
     :param tables: the tables that were put back; empty means all of it, and then the system's own questions count too.
+    :param kept_until: the moment of the restored data, where it is not that of the backup.
+    :param point_in_time: to where the log was replayed.
+    :param rows_known: whether anything has recorded what the rows were, so that they can be compared at all.
     :param began: when the run did; the age of the recovery point counts from there.
     """
     manifest = backup.manifest
     source = system.source(manifest.source)
-    must_validate = bool(source.validation) and not tables
+    snapshot_at = kept_until or manifest.snapshot_at
+    required = ProofLevel.VALIDATED if source.validation and not tables else ProofLevel.IDENTICAL
     level = ProofLevel.STORED if restored is None else ProofLevel.RESTORED
     if compared is not None and compared.comparison.identical:
         level = ProofLevel.IDENTICAL
@@ -146,22 +157,23 @@ def evidence_of(
         kind=manifest.kind,
         backup=manifest.id,
         store=store,
-        snapshot_at=manifest.snapshot_at,
+        snapshot_at=snapshot_at,
         tables=tuple(tables),
         target=restored.target if restored else "",
         safety_copy=swapped.safety_copy if swapped else None,
         level=level,
-        required_level=ProofLevel.VALIDATED if must_validate else ProofLevel.IDENTICAL,
+        required_level=required if rows_known else ProofLevel.RESTORED,
         comparison=compared.comparison if compared else None,
         restore_seconds=restored.seconds if restored else None,
         compare_seconds=compared.seconds if compared else None,
         stored_bytes=restored.stored_bytes if restored else 0,
         restored_bytes=manifest.source_size,
         rpo=Measured(
-            seconds=max(0.0, (began - manifest.snapshot_at).total_seconds()),
+            seconds=max(0.0, (began - snapshot_at).total_seconds()),
             objective_seconds=system.rpo(source).total_seconds(),
             assumed="rpo" in system.objective(source).assumed,
         ),
+        point_in_time=point_in_time,
     )
 
 

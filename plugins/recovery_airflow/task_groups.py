@@ -8,11 +8,13 @@ from typing import Any
 
 from airflow.sdk import TaskGroup, chain
 
+from include.recovery.pgbackrest.archive_watch import archived_sources, replayed_sources
 from include.recovery.policy.models import Drill, ProtectedSystem, Tier
 from include.recovery.policy.pools import REPLICATION_POOL, RESTORE_POOL, cluster_pool_of, pool_of
 from include.recovery.restore_points import pointed_sources
 from include.recovery.retention.gather import stores_of
 from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of, on_host
+from recovery_airflow.operators.archive import ReplayProofOperator, WalArchiveCheckOperator
 from recovery_airflow.operators.logical_backup import AnnounceBackupsOperator, PgDumpOperator, PrecheckOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBackupOperator
 from recovery_airflow.operators.offsite_copy import FindMissingCopiesOperator, S3ReplicateOperator
@@ -30,7 +32,9 @@ from recovery_airflow.operators.verification import (
 )
 from recovery_airflow.trigger_form import Field
 
-ON_SCRATCH: dict[str, Any] = {"pool": RESTORE_POOL} | ({"queue": SCRATCH_QUEUE} if SCRATCH_QUEUE else {})
+SCRATCH_PLACE: dict[str, Any] = {"queue": SCRATCH_QUEUE} if SCRATCH_QUEUE else {}
+"""Arguments of tasks that must run on the worker where scratch servers are."""
+ON_SCRATCH: dict[str, Any] = {"pool": RESTORE_POOL} | SCRATCH_PLACE
 """Arguments of tasks that work on a scratch server: a slot of the restore pool, on the worker where the server is."""
 
 
@@ -202,6 +206,28 @@ def _make_point(system: ProtectedSystem, source: str) -> RecoveryPointOperator:
     return RecoveryPointOperator(
         task_id=f"make_point__{source}", system=system.system, source=source, pool=pool_of(system.system, source)
     )
+
+
+def replay_archives(system: ProtectedSystem) -> None:
+    """Ask the standby of each source that has one; sources side by side."""
+    verdict = VerdictOperator(task_id="verdict", system=system.system)
+    for source in replayed_sources(system):
+        replay = ReplayProofOperator(
+            task_id=f"replay__{source.name}", system=system.system, source=source.name, **SCRATCH_PLACE
+        )
+        replay >> verdict
+
+
+def check_archives(system: ProtectedSystem) -> None:
+    """Look through the archive of each source in each store; stores side by side."""
+    verdict = VerdictOperator(task_id="verdict", system=system.system)
+    with TaskGroup("check"):
+        for source in archived_sources(system):
+            for store in system.repository_stores(source):
+                check = WalArchiveCheckOperator(
+                    task_id=f"archive__{source.name}__{store}", system=system.system, source=source.name, store=store
+                )
+                check >> verdict
 
 
 def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:

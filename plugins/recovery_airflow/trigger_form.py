@@ -20,12 +20,16 @@ RECOVERY_POINTS = {
     "newest identical": "newest identical: the newest whose restored copy was compared row by row",
     "newest": "newest: the newest undamaged backup, proven or not",
     "newest before 2026-11-20T18:00:00+01:00": "newest before <time>: edit the time; give an offset or Z",
+    "newest point": "newest point: for point in time; the newest that rows can be compared with",
+    "2026-11-20T18:00:00+01:00": "<time>: for point in time; that second, give an offset or Z",
 }
 
 # The drop-downs show some 60 characters of a label; the explanation below the field has room for more.
 SCENARIOS = {
     "database_corruption": "Database corruption: restore the whole database",
     "table_corruption": "Table corruption: put back single tables",
+    "point_in_time": "Point in time: back to the second before it happened",
+    "whole_cluster": "Whole cluster: the server's files are lost or damaged",
 }
 
 MODES = {
@@ -163,7 +167,11 @@ def recovery_point_field(default: str) -> Param:
         title="Recovery point",
         description_md="**newest identical** (its restored copy was compared row by row), **newest** (proven or not), "
         "**newest before 2026-11-20T18:00:00+01:00** (your time, with its offset or Z), or the id of a backup. "
-        "Damaged backups are passed over, and the log says which and why.",
+        "Damaged backups are passed over, and the log says which and why.\n\n"
+        "*Point in time* and *whole cluster* take a moment instead: a second in the system's own time zone "
+        "(**2026-11-21 14:03:07**, or with its offset), **lsn:0/3000028**, the name of a recovery point, "
+        "**newest point** (the newest that can be compared row by row), **newest point before 2026-11-20T18:00:00Z**, "
+        "or **newest** (all that is archived). The plan says what that keeps and loses before anybody approves it.",
     )
 
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from airflow.sdk import Param
 from airflow.sdk.exceptions import ParamValidationError
 
 from include.recovery.policy.files import load_folder
-from recovery_airflow.trigger_form import Field, backup_form, button_form, drill_form, retention_form, runbook_form
+from include.recovery.policy.models import ScenarioName
+from recovery_airflow.trigger_form import (
+    SCENARIOS,
+    Field,
+    backup_form,
+    button_form,
+    drill_form,
+    retention_form,
+    runbook_form,
+)
 
 POLICIES = load_folder(Path(__file__).parents[2] / "include" / "policies")
 LABDOJO = POLICIES.systems["labdojo"]
@@ -71,3 +81,13 @@ def test_scenarios_are_those_of_the_policy_with_their_objectives() -> None:
     assert field.schema["enum"] == list(LABDOJO.scenarios)
     assert all("RTO" in label for label in field.schema["values_display"].values())
     assert all(scenario.help in field.schema["description_md"] for scenario in LABDOJO.scenarios.values())
+
+
+def test_every_scenario_has_a_label_and_the_moments_are_explained() -> None:
+    assert set(SCENARIOS) == set(get_args(ScenarioName))
+    text = FORMS["runbook"][Field.RECOVERY_POINT].schema["description_md"]
+    for words in ("2026-11-21 14:03:07", "lsn:0/3000028", "newest point", "newest point before", "time zone"):
+        assert words in text
+    assert "newest point" in FORMS["button"][Field.RECOVERY_POINT].schema["values_display"]
+    assert FORMS["runbook"][Field.RECOVERY_POINT].resolve("2026-11-21 14:03:07") == "2026-11-21 14:03:07"
+    assert "point_in_time" not in runbook_form(POLICIES.systems["ksrce-lab"])[Field.SCENARIO].schema["enum"]

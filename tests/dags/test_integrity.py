@@ -15,6 +15,7 @@ from include.recovery.policy.pools import pool_of, pools
 from recovery_airflow.dag_catalogue import PAGE, catalogue
 from recovery_airflow.dag_defaults import RETRY_POLICY, Tag
 from recovery_airflow.drill_graph import drill_clusters
+from recovery_airflow.operators.archive import ReplayProofOperator
 from recovery_airflow.operators.logical_backup import PgDumpOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator
 from recovery_airflow.operators.physical_backup import PgBackRestBackupOperator, PgBackRestCheckOperator
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::P
 
 
 def test_each_policy_has_its_dags(dags: dict[str, DAG]) -> None:
-    expected = {"disaster_recovery"}
+    expected = {"disaster_recovery", "watchdog"}
     for system in POLICIES.systems.values():
         name = system.system
         expected |= {f"replicate__{name}", f"retention__{name}", f"disaster_recovery__{name}"}
@@ -37,6 +38,10 @@ def test_each_policy_has_its_dags(dags: dict[str, DAG]) -> None:
         expected |= {f"drill__{name}__{cadence}" for cadence in system.drills}
         if any(source.physical and source.physical.restore_points for source in system.sources):
             expected.add(f"recovery_point__{name}")
+        if any(source.wal for source in system.sources):
+            expected.add(f"wal_archive__{name}")
+        if any(source.wal and source.wal.replay_proof for source in system.sources):
+            expected.add(f"replay_proof__{name}")
     assert "recovery_point__ksrce-lab" not in expected, "its log is not archived"
     assert set(dags) == expected
 
@@ -159,6 +164,11 @@ def test_a_drill_of_a_cluster_shows_each_of_its_steps_and_tears_down(dags: dict[
     second = dag.get_task("second.recover_second__main-db")
     assert second.upstream_task_ids == {"second.pick_second__main-db", "pages.check_checksums__main-db"}
     assert {task.store for task in dag.tasks if hasattr(task, "store")} == {"offsite"}
+    # One wrong thing keeps no other from being found; without a copy, or a second, there is nothing to look at.
+    for name in ("pages.check_structure", "pages.check_checksums", "second.recover_second"):
+        assert dag.get_task(f"{name}__main-db").trigger_rule == TriggerRule.ALL_DONE_MIN_ONE_SUCCESS, name
+    for name in ("pages.check_structure", "pages.check_checksums"):
+        assert "restore.recover_point__main-db" in dag.get_task(f"{name}__main-db").upstream_task_ids
 
 
 @pytest.mark.parametrize("wish", ["newest point", "random second"])
@@ -300,3 +310,44 @@ def test_dag_files_fit_two_screens() -> None:
 
 def test_the_catalogue_of_dags_is_current(dags: dict[str, DAG]) -> None:
     assert catalogue(dags.values()) == PAGE.read_text(encoding="utf-8"), "run `make docs`"
+
+
+@pytest.mark.demand("L26")
+def test_the_watchdog_looks_every_five_minutes_at_all_systems_in_one_task(dags: dict[str, DAG]) -> None:
+    dag = dags["watchdog"]
+    assert dag.timetable.expression == "*/5 * * * *"
+    assert [task.task_id for task in dag.topological_sort()] == ["watch", "verdict"]
+
+
+def test_each_archive_is_looked_through_every_hour_and_replayed_where_the_policy_says_so(dags: dict[str, DAG]) -> None:
+    for system in POLICIES.systems.values():
+        for source in system.sources:
+            if source.wal is None:
+                continue
+            dag = dags[f"wal_archive__{system.system}"]
+            assert dag.timetable.expression == "0 * * * *"
+            for store in system.repository_stores(source):
+                assert dag.get_task(f"check.archive__{source.name}__{store}").store == store
+            if source.wal.replay_proof:
+                replay = dags[f"replay_proof__{system.system}"].get_task(f"replay__{source.name}")
+                assert isinstance(replay, ReplayProofOperator)
+    assert "replay_proof__labdojo" in dags
+    assert "replay_proof__aiaas" not in dags, "its policy does not ask for one"
+
+
+def test_a_run_that_takes_too_long_is_told(dags: dict[str, DAG]) -> None:
+    """Airflow's deadline of a backup is its tier's grace, of a drill and a recovery the RTO."""
+    kinds = ("backup__", "drill__", "disaster_recovery__")
+    for dag_id, dag in dags.items():
+        assert bool(dag.deadline) == dag_id.startswith(kinds), dag_id
+        for deadline in dag.deadline or []:
+            assert deadline.callback.path == "recovery_airflow.notifications.deadlines.tell_overdue"
+            assert {"system", "what", "to_do"} == set(deadline.callback.kwargs)
+    for system in POLICIES.systems.values():
+        for tier in system.tiers:
+            (deadline,) = dags[f"backup__{system.system}__{tier.name}"].deadline
+            assert deadline.interval == tier.grace
+    (deadline,) = dags["drill__labdojo__weekly"].deadline
+    assert deadline.interval == timedelta(hours=1)
+    (deadline,) = dags["disaster_recovery__labdojo"].deadline
+    assert deadline.interval == timedelta(hours=1)

@@ -71,6 +71,19 @@ def test_every_system_has_both_scenarios_with_somebody_to_approve(policies: Poli
         assert "ada" in system.people(system.scenario(scenario).approval.role)
 
 
+@pytest.mark.parametrize("scenario", ["point_in_time", "whole_cluster"])
+def test_systems_with_a_cluster_recover_with_its_log_as_fast_as_the_database(
+    policies: PolicySet, scenario: str
+) -> None:
+    """Their documents give one time for the database, however it comes back."""
+    having = {name for name, system in policies.systems.items() if scenario in system.scenarios}
+    assert having == {"aiaas", "aido-todo", "labdojo", "rylie-ai"}
+    for name in having:
+        system = policies.system(name)
+        assert system.rto(scenario) == system.rto("database_corruption")
+        assert system.scenario(scenario).approval == system.scenario("database_corruption").approval
+
+
 @pytest.mark.demand("K8")
 def test_ksrce_lab_shows_its_objectives_as_assumed(policies: PolicySet) -> None:
     system = policies.system("ksrce-lab")

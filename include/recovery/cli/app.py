@@ -9,7 +9,17 @@ import typer
 from typer.core import TyperGroup
 
 from include.recovery import errors
-from include.recovery.cli import pointing, protecting, proving, reading, restoring, retention, working
+from include.recovery.cli import (
+    pointing,
+    protecting,
+    proving,
+    reading,
+    replacing,
+    restoring,
+    retention,
+    watching,
+    working,
+)
 from include.recovery.cli.desk import URL_FORMS, Desk
 from include.recovery.cli.output import say
 from include.recovery.evidence.verdict import ProofFailed
@@ -92,9 +102,12 @@ app.command("restore")(restoring.restore)
 app.command("prepare")(protecting.prepare)
 app.command("point")(pointing.point)
 app.command("beat")(protecting.beat)
+app.command("watch")(watching.watch)
+app.command("standby")(watching.standby)
 app.command("retention")(retention.retention)
 app.command("sweep")(working.sweep)
 app.command("reopen")(working.reopen)
+app.command("replace-cluster")(replacing.replace_cluster)
 
 
 def exit_code(error: errors.LifeboatError) -> int:

@@ -6,6 +6,7 @@ than the requester, isolation, restore beside, comparison, interlock, swap. What
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import typer
@@ -69,7 +70,7 @@ def overwrite(desk: Desk, request: Request) -> None:
         plan = folder.plan()
     err().print(Markdown(plan.in_words()))
     if request.approver is not None:
-        _approve(desk, plan, request.approver, folder)
+        approve_as(desk, plan, request.approver, folder, "database", [each.target.database for each in plan.sources])
     _Overwrite(desk, request, server, folder, plan).run()
 
 
@@ -94,13 +95,18 @@ def _plan(desk: Desk, request: Request, server: PostgresServer, run: str) -> Rec
     )
 
 
-def _approve(desk: Desk, plan: RecoveryPlan, person: str, folder: RunFolder) -> None:
-    """Sign an approval, after the person has typed what will be overwritten."""
+def approve_as(
+    desk: Desk, plan: RecoveryPlan, person: str, folder: RunFolder, what: str, names: Sequence[str]
+) -> None:
+    """Sign an approval, after the person has typed what will be overwritten.
+
+    :param what: such as ``database``.
+    :param names: of all of them; one, or nobody can type it.
+    """
     answer = approve(plan, person, desk.now(), via="command line")
-    databases = [source.target.database for source in plan.sources]
-    typed = typer.prompt(f"{person}, to approve type the name of the database that will be overwritten", err=True)
-    if [typed.strip()] != databases:
-        raise Refused(f"{typed.strip()!r} is not the database of this plan; nothing was approved, nothing was touched")
+    typed = typer.prompt(f"{person}, to approve type the name of the {what} that will be overwritten", err=True)
+    if [typed.strip()] != list(names):
+        raise Refused(f"{typed.strip()!r} is not the {what} of this plan; nothing was approved, nothing was touched")
     write_approval(folder.store, desk.workspace.signer(), answer)
     say(f"approved by {person} for {plan.system}, run {plan.run}", "green")
 

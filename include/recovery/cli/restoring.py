@@ -1,8 +1,9 @@
-"""restore: into a new database or a new schema by default; over what is live only through the interlock."""
+"""restore: into a new database, schema or folder by default; over what is live only through the interlock."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from include.recovery.cli.desk import Desk, desk_of
 from include.recovery.cli.output import bar, say
 from include.recovery.cli.proving import compare_with, restore_into, split
 from include.recovery.cli.reading import SourceName, StoreName, System, Wish
+from include.recovery.cli.rewinding import Rewind, rewind
 from include.recovery.errors import Refused
 from include.recovery.evidence.words import moment, plural
 from include.recovery.postgres.facts import target_facts
@@ -45,6 +47,18 @@ def restore(
         bool,
         typer.Option(help="Analyse every table of a restored database, so that its first queries are planned well."),
     ] = True,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MOMENT",
+            help="The whole cluster as it was then, into --directory: '2026-11-21 14:03:07' (the system's time zone), "
+            "lsn:0/3000028, the name of a recovery point, 'newest point', newest (all that is archived).",
+        ),
+    ] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the cluster of --to; must not exist yet, or be empty.", file_okay=False),
+    ] = None,
     over_live: Annotated[
         bool,
         typer.Option("--over-live", help="Replace the live database, or rows of --tables; needs a signed approval."),
@@ -58,9 +72,23 @@ def restore(
         str | None, typer.Option("--as", metavar="PERSON", help="Who asks for it; default: the system's user name.")
     ] = None,
 ) -> None:
-    """Restore a backup: beside the live database by default, over it only with --over-live and an approval."""
+    """Restore a backup: beside the live database by default, over it only with --over-live and an approval.
+
+    With --to, the whole cluster is recovered to a moment, into a folder of its own, and left running there.
+    """
     desk = desk_of(context)
     names = split(tables)
+    if to is not None or directory is not None:
+        if to is None or directory is None:
+            raise typer.BadParameter("--to and --directory go together: to which moment, and into which folder")
+        if into or on or tables or over_live or approve or run or requester or wish != "newest":
+            raise typer.BadParameter(
+                "--to restores a whole cluster to a folder: besides it only --source, --store and --no-compare; to "
+                "replace the live database by its state at a moment, run the runbook's scenario point_in_time"
+            )
+        chosen = desk.source(system, source)
+        rewind(desk, Rewind(desk.workspace.system(system), chosen, to, store, directory, check))
+        return
     if over_live:
         if into or on:
             raise typer.BadParameter("--over-live restores to the live database; leave --into and --on away")

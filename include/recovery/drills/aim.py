@@ -15,8 +15,11 @@ from include.recovery.evidence.words import plural
 from include.recovery.pgbackrest.check import ArchiveReport, check_archive
 from include.recovery.pgbackrest.drill_window import Reachable, Window, random_second, reachable_point, window_of
 from include.recovery.pgbackrest.info import StanzaInfo
+from include.recovery.pgbackrest.replay import said_in
+from include.recovery.pgbackrest.segments import segment_of_name
 from include.recovery.pgbackrest.stanza import Stanza, open_reading, physical_of_policy
 from include.recovery.pgbackrest.take_in import rows_of
+from include.recovery.pgbackrest.wal_content import archive_path, examine_segments
 from include.recovery.policy.models import PhysicalOptions, PostgresSource, ProtectedSystem
 from include.recovery.policy.tier_models import NEWEST_POINT
 from include.recovery.sources import PHYSICAL
@@ -120,6 +123,26 @@ class Drilled:
             look.info, look.number, look.archive, since=self._since, newest=newest, heartbeat=self.physical.heartbeat
         )
         return random_second(window, random.Random(seed)), window  # noqa: S311 - nothing secret is made of it
+
+    def what_ended(self, backup: CompleteBackup, log: str) -> tuple[str, ...]:
+        """What is wrong with the archived segments where a recovery ended too early, by their content; a sentence each.
+
+        A listing shows neither damage nor another cluster's segment, and a server takes both for the end of its log.
+
+        :param backup: that the recovery began with.
+        :param log: the end of what the copy's server said.
+        """
+        look, physical = self.look(), backup.manifest.physical
+        size, where = look.stanza.segment_bytes, look.info.archive(look.number)
+        last = said_in(log).segment or (physical.wal_start if physical else None)
+        if where is None or last is None:
+            return ()
+        segment = segment_of_name(last, size)
+        suspects = [segment, look.archive.lineage.segment(segment.number + 1, size)]
+        folder = archive_path(look.info.name, where.archive_id)
+        system = look.info.system_identifier(where.database_id, look.number)
+        found = examine_segments(look.stanza.tool, look.number, look.archive.archive, folder, suspects, system)
+        return tuple(finding.sentence for finding in found)
 
     def again(self, point: str, backup: str, label: str, archive_age: float) -> Aim:
         """An aim in another process: by its names."""

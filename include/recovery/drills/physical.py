@@ -24,7 +24,15 @@ from typing import TYPE_CHECKING, Any
 from include.recovery.catalog.in_use import mark
 from include.recovery.catalog.model import CompleteBackup, Proof, ProofLevel
 from include.recovery.drills.aim import Aim, Drilled
-from include.recovery.errors import BackupCorrupt, CopyLost, NotIdentical, Refused, SourceUnavailable, ToolFailed
+from include.recovery.errors import (
+    BackupCorrupt,
+    BackupNotFound,
+    CopyLost,
+    NotIdentical,
+    Refused,
+    SourceUnavailable,
+    ToolFailed,
+)
 from include.recovery.evidence.model import Check, Outcome
 from include.recovery.evidence.words import duration, size
 from include.recovery.fingerprint.model import Comparison
@@ -47,6 +55,7 @@ if TYPE_CHECKING:
 
 STRUCTURE, CHECKSUMS, HEARTBEAT = "structure of pages", "checksums of pages", "heartbeat at the second"
 _SHOWN = 3
+_LOG_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,8 @@ class PhysicalDrill:
     def recover_to_point(self, aim: Aim, progress: Progress = NO_PROGRESS) -> Copy:
         """Restore the cluster, recover it to the point, and log in to every database. Leaves the proof ``restored``.
 
-        :raises BackupCorrupt: when what is stored cannot be recovered; the failed proof is left then.
+        :raises BackupCorrupt: when what is stored cannot be recovered. For what is wrong with the backup the failed
+            proof is left, for WAL behind it none.
         :raises BackupNotFound: when the log ends before the point.
         """
         source, system, point = self.drilled.source, self.drilled.system, aim.point
@@ -238,6 +248,8 @@ class PhysicalDrill:
         delta = (self.directory / "data" / "PG_VERSION").exists()
         if not delta:
             self._require_room(backup)
+        log = self.directory / "server.log"
+        log.unlink(missing_ok=True)
         try:
             return pgbackrest.restore(
                 self.drilled.workspace, backup, self.directory, target=target, store=self.drilled.store, delta=delta,
@@ -245,6 +257,13 @@ class PhysicalDrill:
             )  # fmt: skip
         except BackupCorrupt as error:
             self._failed(backup, ProofLevel.RESTORED, (str(error),))
+            raise
+        except BackupNotFound as error:
+            # The archive's listing showed a way to the target: what is in it has to be looked at.
+            said = log.read_text(errors="replace")[-_LOG_BYTES:] if log.exists() else ""
+            found = self.drilled.what_ended(backup, said) if said else ()
+            if found:
+                raise BackupCorrupt(f"{'; '.join(found)}; {error}") from error
             raise
 
     def _require_room(self, backup: CompleteBackup) -> None:

@@ -81,6 +81,7 @@ class Measured(Record):
 class PointInTime(Record):
     """Where a recovery by base backup and WAL was aimed, and where it ended.
 
+    :param to: where a recovery was aimed, in words; empty for a drill.
     :param point: name of the recovery point; empty when none was aimed at.
     :param base: pgBackRest's name of the backup that it began with.
     :param archive_age_seconds: from the arrival of the newest WAL that recovery gets to until the run began.
@@ -90,6 +91,7 @@ class PointInTime(Record):
     :param notes: points and backups that were passed over, and why the window is short.
     """
 
+    to: str = ""
     point: str = ""
     base: str = ""
     archive_age_seconds: float | None = None

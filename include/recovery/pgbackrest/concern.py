@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from include.recovery.catalog.model import PhysicalBackup
 from include.recovery.errors import BackupNotFound
 from include.recovery.pgbackrest.choose import Choice, choose
 from include.recovery.pgbackrest.info import StanzaInfo
-from include.recovery.pgbackrest.segments import SEGMENT_BYTES, segment_of_name
+from include.recovery.pgbackrest.segments import SEGMENT_BYTES, Lineage, segment_of_name
 from include.recovery.pgbackrest.stanza import Stanza
 from include.recovery.pgbackrest.target import Target
-from include.recovery.pgbackrest.wal import lineage_of
+from include.recovery.pgbackrest.wal import Archive, lineage_of
 from include.recovery.pgbackrest.wal_content import archive_path, read_archive, read_histories
 
 _LABEL = re.compile(r"\b\d{8}-\d{6}F(?:_\d{8}-\d{6}[DI])?\b")
@@ -33,6 +34,39 @@ def problems_of(
     return tuple(problem for problem in problems if _concerns(problem, physical, segment_bytes))
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a repository has of a stanza: backups, log, and the timeline that recovery would follow."""
+
+    info: StanzaInfo
+    number: int
+    archive: Archive
+    lineage: Lineage
+
+    def choose(self, target: Target, *, label: str | None = None) -> Choice:
+        """The backup from which recovery reaches a target.
+
+        :raises BackupNotFound: when none does.
+        """
+        return choose(self.info, self.number, target, self.archive, self.lineage, label=label)
+
+
+def held(stanza: Stanza, number: int, *, timeline: int | None = None) -> Held:
+    """Look into a repository; no content is read.
+
+    :param timeline: None follows the newest.
+    :raises BackupNotFound: when the repository has no archive at all.
+    """
+    tool, size = stanza.tool, stanza.segment_bytes
+    info = tool.info(repository=number)
+    where = info.archive(number)
+    if where is None:
+        raise BackupNotFound(f"stanza {info.name}: repository {number} has no archive; make the stanza, take a backup")
+    archive = read_archive(tool, number, where.archive_id, segment_bytes=size)
+    histories = read_histories(tool, number, archive, archive_path(info.name, where.archive_id))
+    return Held(info, number, archive, lineage_of(archive, histories, timeline))
+
+
 def reachable(
     stanza: Stanza, number: int, target: Target, *, label: str | None = None, timeline: int | None = None
 ) -> Choice:
@@ -42,16 +76,9 @@ def reachable(
     :param timeline: that the target is on; None: as the target says, else the newest.
     :raises BackupNotFound: when none does, or when the repository has no archive at all.
     """
-    tool, size = stanza.tool, stanza.segment_bytes
-    info = tool.info(repository=number)
-    where = info.archive(number)
-    if where is None:
-        raise BackupNotFound(f"stanza {info.name}: repository {number} has no archive; make the stanza, take a backup")
-    archive = read_archive(tool, number, where.archive_id, segment_bytes=size)
-    histories = read_histories(tool, number, archive, archive_path(info.name, where.archive_id))
     if timeline is None and target.timeline.isdecimal():
         timeline = int(target.timeline)
-    return choose(info, number, target, archive, lineage_of(archive, histories, timeline), label=label)
+    return held(stanza, number, timeline=timeline).choose(target, label=label)
 
 
 def missing_of(stanza: Stanza, number: int, physical: PhysicalBackup) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ _SETTINGS = {
     "hot_standby": "on", "recovery_target_timeline": "latest", "wal_retrieve_retry_interval": "2s",
     # A query of ours must not hold up the replay, and takes less than that.
     "max_standby_archive_delay": "10s",
+    # It stays for weeks: small, and without the hours of WAL that a drill's server may keep.
+    "shared_buffers": "128MB", "max_wal_size": "1GB", "checkpoint_timeout": "5min",
 }
 _ODD = (Trouble.NO_HISTORY, Trouble.DUPLICATE, Trouble.UNKNOWN_FILE)
 """What the listing tells of strangers in the archive; holes and damage are the replay's own to find."""
@@ -158,6 +160,24 @@ class ReplayProof:
                 "from then on"
             )
         return cls(configuration, place, record)
+
+    def newer_backup(self, now: datetime, *, program: str = commands.PROGRAM) -> str | None:
+        """Label of a newer backup that was begun behind all that was replayed, from which a replay that is stuck could
+        go on; None when there is none.
+
+        :raises StoreUnavailable, WrongKey: when the archive cannot be looked at.
+        """
+        tool, repository = PgBackRest.of(self._configuration, program=program), self._record.repository
+        report = check_archive(tool, repository, since=now, segment_bytes=self._record.segment_bytes)
+        try:
+            choice = choose(
+                tool.info(repository=repository), repository, Target.newest(), report.archive, report.lineage
+            )
+        except BackupNotFound:
+            return None
+        position = self.state(now).position
+        newer = choice.backup.label > self.proven_from
+        return choice.backup.label if newer and (position or 0) <= position_of(choice.backup.lsn_start) else None
 
     @classmethod
     def remove(cls, directory: Path | str) -> None:

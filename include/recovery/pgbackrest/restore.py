@@ -28,6 +28,7 @@ from include.recovery.pgbackrest.segments import SEGMENT_BYTES, Segment, lsn_of,
 from include.recovery.pgbackrest.target import Target
 from include.recovery.pgbackrest.tool import PgBackRest
 from include.recovery.postgres.scratch import Profile, ScratchServer
+from include.recovery.postgres.server import PostgresServer
 
 _BEFORE_TARGET = "recovery ended before configured recovery target was reached"
 _BEFORE_BACKUP = "requested recovery stop point is before consistent recovery point"
@@ -119,6 +120,7 @@ def restore_cluster(
     delta: bool = False,
     databases: Sequence[str] = (),
     standby: bool = False,
+    keep_archiving: bool = False,
     progress: Progress = NO_PROGRESS,
     stop: threading.Event | None = None,
     program: str = commands.PROGRAM,
@@ -130,6 +132,8 @@ def restore_cluster(
     :param label: of the backup to begin with; ``choose`` finds it.
     :param databases: only these get their rows; the others come back as empty husks that nobody can log in to.
     :param standby: as a standby that replays the archive and never opens; ``replay`` starts it.
+    :param keep_archiving: leave the original's archiving as it is, for a copy that becomes the original; whoever opens
+        it must not let it archive before that.
     :raises Refused: when the folder is the original's, holds a running server, or is not empty.
     :raises BackupCorrupt, StoreUnavailable, WrongKey: see ``failures``.
     """
@@ -145,7 +149,7 @@ def restore_cluster(
     tool = PgBackRest.of(copy, program=program)
     argv = commands.restore(
         tool.call, target, repository, label=label, delta=delta, databases=databases,
-        tablespaces=str(place / "tablespaces"), standby=standby,
+        tablespaces=str(place / "tablespaces"), standby=standby, keep_archiving=keep_archiving,
     )
     tool.outcome(
         argv, f"restoring {label} from repository {repository} to {target.in_words}", stop=stop,
@@ -204,10 +208,18 @@ def recover(
 
 def unusable_databases(server: ScratchServer, names: Sequence[str]) -> tuple[str, ...]:
     """Which databases of a restored cluster cannot be logged in to and read, each in a sentence."""
+    return closed_databases(server.server(), names)
+
+
+def closed_databases(server: PostgresServer, names: Sequence[str]) -> tuple[str, ...]:
+    """The same of a server that is reached in another way.
+
+    :param server: as a superuser.
+    """
     failures = []
     for name in names:
         try:
-            with server.server(name).connect() as connection:
+            with server.with_database(name).connect() as connection:
                 connection.execute("SELECT pg_catalog.count(*) FROM pg_catalog.pg_class")
         except (LifeboatError, psycopg.Error) as error:
             failures.append(f"database {name} of the restored cluster cannot be used: {error}")

@@ -61,10 +61,10 @@ def _to_size(value: Any) -> int:
 
 
 def at_least(minimum: timedelta) -> AfterValidator:
-    """For a ``Duration`` that must not be shorter than this."""
+    """For a ``Duration`` that must not be shorter than this; for one that may be left out, when it is given."""
 
-    def check(value: timedelta) -> timedelta:
-        if value < minimum:
+    def check(value: timedelta | None) -> timedelta | None:
+        if value is not None and value < minimum:
             raise ValueError(f"found {print_duration(value)!r}; allowed is at least {print_duration(minimum)}")
         return value
 

@@ -1,12 +1,13 @@
-"""Cron expressions as Airflow reads them, and the widest gap between their times on the wall clock."""
+"""Cron expressions as Airflow reads them: when they last came due, and the widest gap between their times."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 from croniter import CroniterError, croniter
 
@@ -19,6 +20,8 @@ _FIRST_DAY = date(2024, 1, 1)
 _WEEKS_ONLY_DAYS = 15
 _CALENDAR_DAYS = 8 * 366
 _MINUTES_OF_A_DAY = 24 * 60
+_WIDEST_CHANGE = timedelta(hours=3)
+"""No clock is set by more at once; a cron line is asked from so much later, and then gone back."""
 
 
 def check_cron(expression: str) -> str:
@@ -94,6 +97,39 @@ def widest_gap(expressions: Sequence[str]) -> timedelta | None:
         widest = max(widest, runs.widest, 0 if last is None else midnight + runs.first - last)
         last = midnight + runs.last
     return timedelta(minutes=widest) if widest else None
+
+
+def last_due(expression: str, time_zone: str, at: datetime) -> datetime:
+    """The last moment, not after another, at which Airflow's cron timetable starts a run.
+
+    When the clocks go back, a time that is there twice runs once, at its second; a schedule of every hour runs in both
+    hours. When they go forward, a time that is skipped runs as much later as was skipped.
+
+    :param expression: a valid one.
+    :param time_zone: an IANA name; the expression is read on its wall clock.
+    :param at: aware.
+    :return: UTC.
+    """
+    zone, at = ZoneInfo(time_zone), at.replace(microsecond=0)
+    local = at.astimezone(zone).replace(tzinfo=None)
+    every_hour = croniter(expression).expanded[1] == ["*"]
+    times = croniter(expression, start_time=local + (timedelta(seconds=1) if every_hour else _WIDEST_CHANGE))
+    if every_hour:
+        # Counted back on the clock that does not jump: croniter knows none but the wall's.
+        due = at - (local - times.get_prev(datetime))
+        return due.astimezone(UTC)
+    while True:
+        due = _on_the_clock(times.get_prev(datetime), zone)
+        if due <= at:
+            return due
+
+
+def _on_the_clock(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The moment of a time on the wall clock: the second one of two, and the shifted one where there is none."""
+    moment = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) == wall:
+        return moment
+    return wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ __all__ = [
 
 Item = TypeVar("Item")
 
-ScenarioName = Literal["database_corruption", "table_corruption"]
+ScenarioName = Literal["database_corruption", "table_corruption", "point_in_time", "whole_cluster"]
 DrillName = Literal["weekly", "monthly", "quarterly", "annual"]
 TaskName = Literal["backup", "verification", "recovery_testing", "disaster_recovery"]
 

@@ -45,6 +45,16 @@ class WalArchive(PolicyModel):
             examples=["72h", "14d"],
         ),
     ] = timedelta(hours=72)
+    replay_proof: Annotated[
+        Duration | None,
+        at_least(timedelta(minutes=1)),
+        Field(
+            description="How often the continuous replay proof looks: a scratch standby, fed from the archive of "
+            "the first of the source's stores alone, replays every segment within minutes after it was archived. It "
+            "takes the cluster's size on the scratch disk and a small server's memory; left out, there is none.",
+            examples=["15m"],
+        ),
+    ] = None
 
 
 class Compression(PolicyModel):

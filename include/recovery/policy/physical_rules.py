@@ -10,6 +10,8 @@ from include.recovery.policy.durations import print_duration
 from include.recovery.policy.models import Drill, Platform, ProtectedSystem, S3StoreDefinition, Source, Tier
 from include.recovery.policy.yaml_source import Broken, Path
 
+NEED_A_CLUSTER = ("point_in_time", "whole_cluster")
+"""The scenarios that recover from a backup of the cluster and its log."""
 _LONGEST_BETWEEN_FULLS = timedelta(days=7)
 
 
@@ -142,6 +144,17 @@ def drills_find_what_they_restore(system: ProtectedSystem) -> Iterator[Broken]:
                 )
 
 
+def recoveries_have_a_cluster(system: ProtectedSystem) -> Iterator[Broken]:
+    """The log is rolled forward from a backup of the cluster: point_in_time and whole_cluster need such a source."""
+    for name in system.scenarios:
+        if name in NEED_A_CLUSTER and not any(source.physical for source in system.sources):
+            yield (
+                ("scenarios", name),
+                "no source has a 'physical' block, so there is no log to recover with; add the block to a source, or "
+                "leave this scenario out",
+            )
+
+
 PHYSICAL_RULES: tuple[Callable[[ProtectedSystem], Iterator[Broken]], ...] = (
     physical_tiers_have_a_cluster,
     physical_and_wal_go_together,
@@ -150,6 +163,7 @@ PHYSICAL_RULES: tuple[Callable[[ProtectedSystem], Iterator[Broken]], ...] = (
     the_window_has_a_base,
     standbys_are_named,
     drills_find_what_they_restore,
+    recoveries_have_a_cluster,
 )
 
 

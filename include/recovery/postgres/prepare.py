@@ -111,7 +111,8 @@ def _prepare(
         f"ALTER ROLE {functions} NOLOGIN NOSUPERUSER",
         f"GRANT CONNECT ON DATABASE {database} TO {reader}, {writer}",
         f"GRANT SELECT ON pg_catalog.pg_authid TO {reader}",
-        f"GRANT pg_read_all_data TO {reader}",
+        # The statistics: a backup waits while sessions queue, and sees only its own role's without them.
+        f"GRANT pg_read_all_data, pg_read_all_stats TO {reader}",
         f"GRANT pg_read_all_data, pg_write_all_data, pg_signal_backend, pg_read_all_stats TO {writer}",
         f"GRANT {functions} TO {writer}",
         f"CREATE SCHEMA IF NOT EXISTS lifeboat AUTHORIZATION {functions}",

@@ -1,4 +1,4 @@
-"""A stored backup read for a restore: which parts and entries are wanted, and their rows as streams."""
+"""A backup read for a restore: which parts and entries are wanted, and their rows as streams."""
 
 from __future__ import annotations
 
@@ -31,9 +31,36 @@ Relation = tuple[str, str]
 """Schema and name."""
 
 
+class Dumped(Protocol):
+    """A database as dumps of its parts, wherever they come from: a stored backup, or a running server.
+
+    :param name: for messages.
+    :param server_version: of the server that is in the dumps.
+    :param written_by: the version of the pg_dump that writes them.
+    :param parts: one with the definitions, one with the roles, the others with rows.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def server_version(self) -> str: ...
+    @property
+    def written_by(self) -> str: ...
+    @property
+    def parts(self) -> Sequence[Part]: ...
+
+    def open(self, part: Part, progress: Progress = NO_PROGRESS) -> BinaryIO:
+        """Stream a part's content; use it as a context manager."""
+        ...
+
+    def stored_size(self, part: Part) -> int:
+        """Bytes that reading a part fetches from a store."""
+        ...
+
+
 @dataclass(frozen=True)
 class Source:
-    """A complete backup and the way to its content.
+    """A complete backup and the way to its content; see ``Dumped``.
 
     :param key: the backup's own key, unwrapped.
     """
@@ -42,18 +69,25 @@ class Source:
     store: ObjectStore
     key: bytes
 
-    def part(self, name: str) -> Part:
-        """A part by name.
+    @property
+    def name(self) -> str:
+        """Of the backup."""
+        return self.manifest.name
 
-        :raises BackupNotFound: when the backup has none of that name.
-        """
-        for part in self.manifest.parts:
-            if part.name == name:
-                return part
-        raise BackupNotFound(
-            f"backup {self.manifest.prefix} has no part {name!r}; it has "
-            + ", ".join(part.name for part in self.manifest.parts)
-        )
+    @property
+    def server_version(self) -> str:
+        """Of the server that was backed up."""
+        return self.manifest.server_version
+
+    @property
+    def written_by(self) -> str:
+        """The version of the pg_dump that took it."""
+        return self.manifest.tool_versions.get("pg_dump", self.manifest.server_version)
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """All of them."""
+        return self.manifest.parts
 
     def open(self, part: Part, progress: Progress = NO_PROGRESS) -> BinaryIO:
         """Stream a part's content."""
@@ -64,9 +98,21 @@ class Source:
         return sum(volume.size for volume in part.volumes)
 
 
-def data_parts(manifest: Manifest, tables: Collection[Relation]) -> list[Part]:
+def part_of(source: Dumped, name: str) -> Part:
+    """A part by name.
+
+    :raises BackupNotFound: when there is none of that name.
+    """
+    for part in source.parts:
+        if part.name == name:
+            return part
+    known = ", ".join(part.name for part in source.parts)
+    raise BackupNotFound(f"backup {source.name} has no part {name!r}; it has {known}")
+
+
+def data_parts(source: Dumped, tables: Collection[Relation]) -> list[Part]:
     """The parts that hold rows of these tables; of all when none is named."""
-    data = [part for part in manifest.parts if part.role == "data"]
+    data = [part for part in source.parts if part.role == "data"]
     if not tables:
         return data
     return [part for part in data if any(parse_qualified(name) in tables for name in part.tables)]
@@ -111,26 +157,25 @@ def with_partitions(contents: Contents, tables: Sequence[Relation], backup: str)
     return result
 
 
-def tools_for(manifest: Manifest, server: PostgresServer) -> Tools:
+def tools_for(source: Dumped, server: PostgresServer) -> Tools:
     """The tools that can read the backup and write to the server.
 
     :raises SourceError: when the server is older than the one that was backed up.
     """
     with server.with_database(MAINTENANCE_DATABASE).connect() as connection:
         major = connection.info.server_version // 10000
-    dumped = major_of(manifest.server_version)
+    dumped = major_of(source.server_version)
     if major < dumped:
         raise SourceError(
             f"{server.redacted}: the server is PostgreSQL {major} and the backup was taken from PostgreSQL {dumped}; "
             f"restore to version {dumped} or newer"
         )
-    written_by = major_of(manifest.tool_versions.get("pg_dump", manifest.server_version))
-    return find(max(major, written_by), tool="pg_restore")
+    return find(max(major, major_of(source.written_by)), tool="pg_restore")
 
 
-def fetch_archive(source: Source, path: Path, progress: Progress = NO_PROGRESS) -> Contents:
+def fetch_archive(source: Dumped, path: Path, progress: Progress = NO_PROGRESS) -> Contents:
     """Write the definitions' dump (no rows are in it) to a private file, and return what is in it."""
-    with source.open(source.part("schema"), progress) as stream, path.open("wb") as file:
+    with source.open(part_of(source, "schema"), progress) as stream, path.open("wb") as file:
         while chunk := stream.read(1024 * 1024):
             file.write(chunk)
     return read_contents(path.read_bytes())
@@ -143,7 +188,7 @@ class Rows(Protocol):
 
 
 def read_rows(
-    crew: Crew, source: Source, part: Part, *, tools: Tools, server: PostgresServer, take: Rows,
+    crew: Crew, source: Dumped, part: Part, *, tools: Tools, server: PostgresServer, take: Rows,
     progress: Progress = NO_PROGRESS,
 ) -> Contents:
     """Hand out the rows of each table of a part as COPY text, one table after the other.

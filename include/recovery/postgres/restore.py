@@ -27,12 +27,14 @@ from include.recovery.postgres.archive import Contents, Entry
 from include.recovery.postgres.failures import meaning, meaning_of_session
 from include.recovery.postgres.names import parse_qualified, quote
 from include.recovery.postgres.reading import (
+    Dumped,
     Source,
     data_parts,
     fetch_archive,
     foreign_key_ends,
     load_rows,
     parents_first,
+    part_of,
     private_folder,
     read_rows,
     tools_for,
@@ -109,7 +111,23 @@ def restore_database(
     :raises BackupCorrupt: when a part is missing or damaged.
     :raises ToolFailed, SourceError, SourceUnavailable: when the server or a tool fails.
     """
-    source = Source(manifest, store, key)
+    return restore_dumped(
+        Source(manifest, store, key), target, database=database, tables=tables, options=options, progress=progress,
+        stop=stop,
+    )
+
+
+def restore_dumped(
+    source: Dumped,
+    target: PostgresServer,
+    *,
+    database: str,
+    tables: Collection[str] = (),
+    options: RestoreOptions | None = None,
+    progress: Progress = NO_PROGRESS,
+    stop: threading.Event | None = None,
+) -> RestoreReport:
+    """As ``restore_database``, of dumps wherever they come from."""
     options = options or RestoreOptions()
     with stopped_by(stop) as stopping:
         job = _Job(source, target.with_database(database), frozenset(tables), options, progress, stopping)
@@ -124,7 +142,7 @@ class _Job:
 
     def __init__(
         self,
-        source: Source,
+        source: Dumped,
         server: PostgresServer,
         tables: frozenset[str],
         options: RestoreOptions,
@@ -140,14 +158,14 @@ class _Job:
 
     def run(self) -> RestoreReport:
         """All phases."""
-        self.tools = tools_for(self.source.manifest, self.server)
+        self.tools = tools_for(self.source, self.server)
         with private_folder() as folder, Crew(self.stop) as crew:
             archive = folder / "schema.dump"
             with self._phase("definitions"):
                 contents = fetch_archive(self.source, archive, self.progress)
-                self.fetched += self.source.stored_size(self.source.part("schema"))
-                self._wanted = with_partitions(contents, self._wanted, self.source.manifest.name)
-                parts = data_parts(self.source.manifest, self._wanted)
+                self.fetched += self.source.stored_size(part_of(self.source, "schema"))
+                self._wanted = with_partitions(contents, self._wanted, self.source.name)
+                parts = data_parts(self.source, self._wanted)
             with self._phase("roles"):
                 roles = self._roles() if self.options.roles else None
             with self._phase("definitions"):
@@ -196,7 +214,7 @@ class _Job:
         return [entry for entry in contents.of_kind("ACL") if entry.schema == "pg_catalog"]
 
     def _roles(self) -> RolesReport:
-        part = self.source.part("globals")
+        part = part_of(self.source, "globals")
         with self.source.open(part, self.progress) as stream:
             script = stream.read().decode()
         self.fetched += self.source.stored_size(part)

@@ -128,11 +128,11 @@ def halt(place: Path, record: Record | None, *, shut_down_seconds: float = 0) ->
     if record is not None and is_running(record):
         os.kill(record.pid, signal.SIGQUIT)
         wait_until(lambda: not is_running(record), 10)
-    # A killed postmaster's backends end by themselves, soon; one that computes does not look up. They work in our
-    # data folder, which is how they are known.
+    # A killed postmaster's backends end by themselves, soon; one that computes does not look up. They work somewhere
+    # in our folder, which is how they are known.
     left: list[int] = []
     for _ in range(50):
-        left = processes_in(data)
+        left = processes_in(place)
         if not left:
             break
         for pid in left:
@@ -146,13 +146,14 @@ def halt(place: Path, record: Record | None, *, shut_down_seconds: float = 0) ->
         (data / "postmaster.pid").unlink(missing_ok=True)
 
 
-def processes_in(data: Path) -> list[int]:
-    """PostgreSQL's processes whose working directory is this data folder."""
+def processes_in(place: Path) -> list[int]:
+    """PostgreSQL's processes whose working directory is this folder, or one in it."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if (entry / "cwd").readlink() == data and (entry / "exe").readlink().name.startswith("postgres"):
+                inside = (entry / "cwd").readlink().is_relative_to(place)
+                if inside and (entry / "exe").readlink().name.startswith("postgres"):
                     found.append(int(entry.name))
             except OSError:
                 continue

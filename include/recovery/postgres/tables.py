@@ -27,6 +27,7 @@ from include.recovery.postgres.reading import (
     fetch_archive,
     load_rows,
     parents_first,
+    part_of,
     private_folder,
     read_rows,
     tools_for,
@@ -225,9 +226,9 @@ def _restore(
     progress: Progress,
 ) -> TablesReport:
     moved = {relation: (schema, relation[1]) for relation in chosen.named}
-    tools = tools_for(source.manifest, target)
+    tools = tools_for(source, target)
     settings = {"maintenance_work_mem": work_memory, "lock_timeout": "10s"}
-    fetched = source.stored_size(source.part("schema"))
+    fetched = source.stored_size(part_of(source, "schema"))
     with target.connect(autocommit=False, settings=settings) as connection:
         qualified = _qualified(connection, chosen.tables)
         _make_schema(connection, target, schema)
@@ -242,7 +243,7 @@ def _restore(
                 return
             load_rows(connection, move_relations(entry.copy, moved), rows)
 
-        for part in data_parts(source.manifest, chosen.tables):
+        for part in data_parts(source, chosen.tables):
             contents = read_rows(crew, source, part, tools=tools, server=target, take=take, progress=progress)
             fetched += source.stored_size(part)
             for entry in contents.of_kind("SEQUENCE SET"):

@@ -14,6 +14,7 @@ from include.recovery.errors import ApprovalMissing, Refused
 from include.recovery.evidence.signing import Verifier
 from include.recovery.evidence.words import duration, listed, moment, plural, size
 from include.recovery.runbook.approval import ApprovalRecord, Decision, SignedApproval, SignedBegun
+from include.recovery.runbook.cluster_target import ClusterFacts
 from include.recovery.runbook.plan import Mode, PlannedSource, RecoveryPlan
 from include.recovery.runbook.target import ScratchTarget, TargetFacts
 
@@ -69,7 +70,7 @@ def check(
     :raises Refused: when the target is not what the plan names, or somebody still uses it.
     :raises ApprovalMissing: when not enough people have validly approved exactly this plan.
     """
-    _require_fresh(facts, now)
+    require_fresh(facts, now)
     if plan.mode is Mode.REHEARSAL:
         source = _scratch_source(plan, facts, scratch)
     else:
@@ -122,7 +123,11 @@ def check_unoccupied(facts: TargetFacts) -> None:
         )
 
 
-def _require_fresh(facts: TargetFacts, now: datetime) -> None:
+def require_fresh(facts: TargetFacts | ClusterFacts, now: datetime) -> None:
+    """Let facts pass that were taken just now.
+
+    :raises Refused: when they are older than ``FACTS_HOLD``.
+    """
     age = now - facts.taken_at
     if age > FACTS_HOLD or age < -CLOCKS_DIFFER:
         raise Refused(

@@ -8,8 +8,15 @@ from typing import Literal
 
 from include.recovery.catalog.model import ProofLevel
 from include.recovery.evidence.records import Instant, Record, digest
-from include.recovery.evidence.words import duration, listed, moment, plural, size
+from include.recovery.evidence.words import duration, listed, moment, plural
+from include.recovery.runbook.cluster_target import ClusterFacts
+from include.recovery.runbook.physical_plan import PhysicalRecovery
+from include.recovery.runbook.plan_words import against, words_of
 from include.recovery.runbook.target import TargetFacts
+
+Method = Literal["logical", "point_in_time", "whole_cluster"]
+"""How a source is recovered: from a dump; from the cluster's backup and log, beside the live database; or as a whole
+cluster in place."""
 
 
 class Mode(StrEnum):
@@ -22,18 +29,23 @@ class Mode(StrEnum):
 class PlannedSource(Record):
     """What happens to one source.
 
+    :param method: how; the steps of the runbook and the words of the plan go by it.
     :param backup: id of the backup that is restored.
     :param store: where it is read from.
+    :param snapshot_at: the moment of the data that come back.
     :param level: how far that backup had been proven when the plan was made.
     :param tables: qualified names; empty means the whole database.
     :param target: the live database as it was found when the plan was made.
+    :param cluster: the whole cluster as it was found then; None unless all of it is replaced.
     :param safety_copy: where what is there now is kept: a database, or a schema when single tables are replaced.
     :param loss_seconds: age of the recovery point when the plan was made: what is written since then is lost.
     :param rpo_seconds: the objective for that loss.
     :param passed_over: newer backups that are not used, each with its reason.
+    :param recovery: to where the log is replayed; None for a dump.
     """
 
     source: str
+    method: Method = "logical"
     kind: str = "postgres"
     backup: str
     store: str = "primary"
@@ -42,10 +54,24 @@ class PlannedSource(Record):
     proven_at: Instant | None = None
     tables: tuple[str, ...] = ()
     target: TargetFacts
+    cluster: ClusterFacts | None = None
     safety_copy: str
     loss_seconds: float
     rpo_seconds: float | None = None
     passed_over: tuple[str, ...] = ()
+    recovery: PhysicalRecovery | None = None
+
+    @property
+    def rows_known(self) -> bool:
+        """Whether anything has recorded what the rows are that come back.
+
+        A dump has its fingerprint, and a database is compared with the cluster that it was copied from. A cluster that
+        takes the old one's place can be compared with a verifiable recovery point alone, which the newest state is not.
+        """
+        if self.method != "whole_cluster" or self.recovery is None:
+            return True
+        known = self.recovery.known
+        return self.recovery.point is not None and known is not None and known.kind == "verifiable"
 
 
 class Expectation(Record):
@@ -116,12 +142,13 @@ class RecoveryPlan(Record):
 
     def in_words(self) -> str:
         """The plan as a short Markdown text for whoever has to decide at three in the morning."""
+        said = [words_of(self, source) for source in self.sources]
         blocks = [
             self._heading(),
-            _block("What will be overwritten", [self._overwritten(source) for source in self.sources]),
-            _block("What takes its place", [self._restored(source) for source in self.sources]),
-            _block("What is kept", [_kept(source) for source in self.sources]),
-            _block("What is lost", [self._lost(source) for source in self.sources]),
+            _block("What will be overwritten", [words.overwritten() for words in said]),
+            _block("What takes its place", [line for words in said for line in words.restored()]),
+            _block("What is kept", [words.kept() for words in said]),
+            _block("What is lost", [line for words in said for line in words.lost()]),
             _block("How long it takes", [self._long()]),
         ]
         passed_over = [f"{s.source}: {reason}" for s in self.sources for reason in s.passed_over]
@@ -141,41 +168,11 @@ class RecoveryPlan(Record):
         asked = f"Asked for by {self.requester or 'a schedule'} at {self._at(self.made_at)}, run `{self.run}`."
         return f"{what}\n\n{stakes} {asked}"
 
-    def _overwritten(self, source: PlannedSource) -> str:
-        facts = source.target
-        found = f"{size(facts.size)} in {plural(facts.tables, 'table')}" if facts.exists else "which does not exist now"
-        written = f", last written {self._at(facts.last_write)}" if facts.last_write else ""
-        live = f", {plural(len(facts.strangers), 'live session')}" if facts.exists else ""
-        place = f"database `{facts.database}` on {facts.where} (system identifier {facts.system_identifier})"
-        if source.tables:
-            place = f"{listed([f'`{table}`' for table in source.tables])} in {place}"
-        would = "would be: " if self.mode is Mode.REHEARSAL else ""
-        return f"{source.source}: {would}{place}: {found}{written}{live}"
-
-    def _restored(self, source: PlannedSource) -> str:
-        how = "identical and validated" if source.level is ProofLevel.VALIDATED else source.level.value
-        proven = (
-            f"proven {how} on {self._at(source.proven_at)}"
-            if source.proven_at
-            else f"{source.level.value}, **never proven by a restore**"
-        )
-        return (
-            f"{source.source}: backup `{source.backup}` of {self._at(source.snapshot_at)}, in store {source.store}, "
-            f"{proven}"
-        )
-
-    def _lost(self, source: PlannedSource) -> str:
-        objective = _against(source.loss_seconds, source.rpo_seconds)
-        return (
-            f"{source.source}: what was written after {self._at(source.snapshot_at)}, {duration(source.loss_seconds)} "
-            f"when this plan was made{objective}, and what is still written until the database is isolated"
-        )
-
     def _long(self) -> str:
         if self.expected.seconds is None:
             objective = f"; the objective is {duration(self.rto_seconds)}" if self.rto_seconds is not None else ""
             return f"Not known: {self.expected.basis}{objective}"
-        objective = _against(self.expected.seconds, self.rto_seconds)
+        objective = against(self.expected.seconds, self.rto_seconds)
         return f"About {duration(self.expected.seconds)}, {self.expected.basis}{objective}"
 
     def _deciders(self) -> str:
@@ -201,18 +198,3 @@ class RecoveryPlan(Record):
 
 def _block(title: str, lines: list[str]) -> str:
     return "\n".join([f"**{title}**", "", *(f"- {line}" for line in lines)])
-
-
-def _kept(source: PlannedSource) -> str:
-    if not source.target.occupied:
-        return f"{source.source}: there is nothing to keep"
-    if source.tables:
-        return f"{source.source}: the rows that are there now, in schema `{source.safety_copy}` of the same database"
-    return f"{source.source}: the database as it is now, renamed to `{source.safety_copy}`; nothing is deleted"
-
-
-def _against(seconds: float, objective: float | None) -> str:
-    if objective is None:
-        return ""
-    verdict = "objective" if seconds <= objective else "**over the objective of**"
-    return f" ({verdict} {duration(objective)})"

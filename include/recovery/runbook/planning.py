@@ -12,8 +12,10 @@ from include.recovery.evidence.history import expected_duration
 from include.recovery.evidence.model import DrillReport, IncidentReport
 from include.recovery.policy.models import ProtectedSystem
 from include.recovery.runbook.assess import Assessment, why_unusable
-from include.recovery.runbook.plan import ApprovalRule, Expectation, Mode, PlannedSource, RecoveryPlan
-from include.recovery.runbook.safeguard import safety_database, safety_schema
+from include.recovery.runbook.cluster_target import ClusterFacts
+from include.recovery.runbook.physical_plan import PhysicalRecovery
+from include.recovery.runbook.plan import ApprovalRule, Expectation, Method, Mode, PlannedSource, RecoveryPlan
+from include.recovery.runbook.safeguard import safety_database, safety_directory, safety_schema
 from include.recovery.runbook.target import TargetFacts
 
 
@@ -25,6 +27,9 @@ class Choice:
     :param target: facts of the live database, taken now.
     :param tables: qualified names; empty means the whole database.
     :param passed_over: from ``Assessment.passed_over`` or the picker.
+    :param method: how the source is recovered.
+    :param recovery: to where the cluster's log is replayed; None for a dump.
+    :param cluster: what was found of the whole cluster, when all of it is replaced.
     """
 
     source: str
@@ -33,6 +38,9 @@ class Choice:
     tables: tuple[str, ...] = ()
     store: str = "primary"
     passed_over: tuple[str, ...] = ()
+    method: Method = "logical"
+    recovery: PhysicalRecovery | None = None
+    cluster: ClusterFacts | None = None
 
     @classmethod
     def of(
@@ -113,19 +121,30 @@ def _planned(system: ProtectedSystem, choice: Choice, now: datetime) -> PlannedS
             f"{system.system}/{choice.source}: backup {manifest.id} cannot be restored: {reason}; choose another"
         )
     target = choice.target
-    loss = max(timedelta(), now - manifest.snapshot_at)
+    kept_until = manifest.snapshot_at if choice.recovery is None else choice.recovery.kept_until
+    loss = max(timedelta(), now - kept_until)
     return PlannedSource(
         source=choice.source,
+        method=choice.method,
         kind=manifest.kind,
         backup=manifest.id,
         store=choice.store,
-        snapshot_at=manifest.snapshot_at,
+        snapshot_at=kept_until,
         level=choice.backup.level,
         proven_at=choice.backup.proven_at,
         tables=choice.tables,
         target=target,
-        safety_copy=safety_schema(now) if choice.tables else safety_database(target.database, now),
+        cluster=choice.cluster,
+        safety_copy=_safety_copy(choice, now),
         loss_seconds=round(loss.total_seconds(), 3),
         rpo_seconds=system.rpo(source).total_seconds(),
         passed_over=choice.passed_over,
+        recovery=choice.recovery,
     )
+
+
+def _safety_copy(choice: Choice, now: datetime) -> str:
+    """Under which name what is there now is kept."""
+    if choice.cluster is not None:
+        return safety_directory(choice.cluster.data_directory, now)
+    return safety_schema(now) if choice.tables else safety_database(choice.target.database, now)

@@ -26,6 +26,11 @@ def safety_schema(at: datetime) -> str:
     return f"{TABLES_PREFIX}_{key_time(at).lower()}"
 
 
+def safety_directory(data: str, at: datetime) -> str:
+    """Where the data directory of a cluster is kept when a restored one takes its place: beside it."""
+    return f"{data}.before-{key_time(at).lower()}"
+
+
 def staging_schema(at: datetime) -> str:
     """Where the tables of a backup are restored beside the live ones."""
     return f"lifeboat_restored_{key_time(at).lower()}"

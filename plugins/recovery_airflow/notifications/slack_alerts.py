@@ -103,10 +103,15 @@ def rpo_left(workspace: Workspace, system: str, source: str | None) -> timedelta
         return None
 
 
-def send_notice(workspace: Workspace, message: Message, log: Any) -> None:
-    """Tell people something from inside a task; a failure is logged and goes no further."""
+def send_notice(workspace: Workspace, message: Message, log: Any) -> bool:
+    """Tell people something from inside a task; a failure is logged and goes no further.
+
+    :returns: whether it went out.
+    """
     try:
         notice = SlackNotice()
         notice.send(workspace, message)
     except Exception as error:
         log.warning("no message reached Slack (%s: %s); the task goes on", type(error).__name__, error)
+        return False
+    return True

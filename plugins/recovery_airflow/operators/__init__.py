@@ -5,6 +5,8 @@ logical_backup       PrecheckOperator, PgDumpOperator, AnnounceBackupsOperator
 logical_restore      PickBackupOperator, PgRestoreOperator
 recovery_point       RecoveryPointOperator
 physical_backup      PgBackRestBackupOperator, PgBackRestCheckOperator, PgBackRestRestoreOperator
+archive              ReplayProofOperator, WalArchiveCheckOperator: the WAL archive, replayed and looked through
+watchdog             WatchSystemsOperator: what no failed task can tell, in all systems
 verification         StoredPartsCheckOperator, ChecksumCompareOperator, ValidationQueriesOperator
 offsite_copy         FindMissingCopiesOperator, S3ReplicateOperator
 recovery_point       RecoveryPointOperator: a moment with a fingerprint, to which a restore can be compared
@@ -16,6 +18,7 @@ runbook_step         what the steps of a runbook share: the plan, the target, th
 runbook_steps        declare, assess, stage, isolate
 runbook_restore      provision, restore and verify beside the live database
 runbook_swap         safeguard, swap in, reopen, log in
+runbook_cluster      what those steps do when a whole cluster is replaced
 policy_approval      PolicyApproval: a person of the policy's role says yes, and signs
 run_recovery         RunRecoveryOperator: the button starts a system's runbook, or joins the one that runs
 reports              DrillReportOperator, RunbookReportOperator

@@ -6,20 +6,29 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowRescheduleException
+
+from include.recovery.backup_load import when_to_start
+from include.recovery.errors import LifeboatError
 from include.recovery.evidence.words import moment, size
 from include.recovery.policy.last_valid import remember_policies
+from include.recovery.postgres.backoff import Advice
 from include.recovery.sources import kind_of, verbs
 from recovery_airflow.dag_defaults import backups_of
-from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress, truth
+from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress, now, truth
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from include.recovery.policy.models import PostgresSource, ProtectedSystem
 
 
 class PrecheckOperator(StepOperator):
     """Looks whether a source can be backed up completely: reachable, rights on every table, no row hidden.
 
-    Of a tier of the whole cluster it asks instead whether the server is this host's and archives its WAL.
+    Of a tier of the whole cluster it asks instead whether the server is this host's and archives its WAL. While
+    replicas lag or sessions queue for locks it comes again later, without a worker's slot; its patience is half of the
+    tier's grace, and then the backup runs all the same.
 
     :param source: name of the source in the policy.
     :param tier: name of the tier that is about to be taken; None means a logical one.
@@ -39,7 +48,23 @@ class PrecheckOperator(StepOperator):
         source = system.source(self.source)
         kind = kind_of(source, None if self.tier is None else system.tier(self.tier))
         found = verbs(kind).precheck(workspace, system, source)
+        advice = self.advice(run, system, source)
+        if advice.wait is not None:
+            self.log.warning("%s", advice.in_words)
+            raise AirflowRescheduleException(now() + advice.wait)
+        if advice.reasons:
+            self.log.warning("%s", advice.in_words)
+            found = f"{found}; {advice.in_words}"
         return {"sentence": f"{self.source} can be backed up: {found}"}
+
+    def advice(self, run: RunFacts, system: ProtectedSystem, source: PostgresSource) -> Advice:
+        """Whether to start now. What cannot be asked stands in no backup's way."""
+        tier = None if self.tier is None else system.tier(self.tier)
+        try:
+            return when_to_start(self.workspace, source, tier, put_off=now() - run.started_at, now=now())
+        except LifeboatError as error:
+            self.log.warning("the load of %s is not known, so the backup does not wait: %s", self.source, error)
+            return Advice(None)
 
 
 class PgDumpOperator(StepOperator):

@@ -15,6 +15,7 @@ from include.recovery.evidence.model import (
     IncidentReport,
     Measured,
     Phase,
+    PointInTime,
     SourceEvidence,
 )
 from include.recovery.evidence.report import store_report
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from include.recovery.catalog.model import Backup
     from include.recovery.policy.models import Drill, Source
+    from include.recovery.runbook.plan import PlannedSource
 
 NOT_MEASURED = ("stage.", "close.", "pages.", "second.", "report")
 """Steps that only rehearsals and drills need, or that come after the system is back: they do not count for the RTO."""
@@ -202,6 +204,7 @@ class RunbookReportOperator(ReportOperator):
                 evidence_of(
                     system, backup, planned.store, restored=restored.get(name), compared=compared.get(name),
                     validated=validated.get(name), swapped=swapped.get(name), tables=planned.tables,
+                    kept_until=planned.snapshot_at, point_in_time=aimed_at(planned, run), rows_known=planned.rows_known,
                     began=run.started_at,
                 )
             )  # fmt: skip
@@ -231,9 +234,24 @@ class RunbookReportOperator(ReportOperator):
                 assumed="rto" in scenario.assumed,
             ),
             **self.common(
-                run, context, sources, [check for v in (*validated.values(), *logins.values()) for check in v.checks]
+                run, context, sources,
+                [check for v in (*compared.values(), *validated.values(), *logins.values()) for check in v.checks],
             ),
         )
+
+
+def aimed_at(planned: PlannedSource, run: RunFacts) -> PointInTime | None:
+    """To where the log was replayed; None for a dump."""
+    to = planned.recovery
+    if to is None:
+        return None
+    arrived = to.archived_until
+    return PointInTime(
+        to=to.words,
+        point=to.point or "",
+        base=to.label,
+        archive_age_seconds=None if arrived is None else max(0.0, (run.started_at - arrived).total_seconds()),
+    )
 
 
 def seconds_of(phases: Sequence[Phase]) -> float | None:

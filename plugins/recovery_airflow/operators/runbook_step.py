@@ -10,6 +10,7 @@ from include.recovery.postgres.facts import target_facts
 from include.recovery.runbook import interlock
 from include.recovery.runbook.plan import Mode, PlannedSource, RecoveryPlan
 from include.recovery.runbook.target import TargetFacts
+from recovery_airflow.operators.runbook_cluster import METHOD_NAME
 from recovery_airflow.operators.step import RunFacts, StepOperator, now
 from recovery_airflow.plans import read_plan
 from recovery_airflow.scratch import attach
@@ -47,6 +48,8 @@ class PlannedStepOperator(StepOperator):
         reason = self.why_not(plan, planned, run)
         if reason:
             return {"sentence": f"nothing to do: {reason}"}
+        if planned.method == METHOD_NAME:
+            return self.of_cluster(plan, planned, run, context)
         return self.act(plan, planned, run, context)
 
     def why_not(self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts) -> str:
@@ -56,6 +59,12 @@ class PlannedStepOperator(StepOperator):
     def act(self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts, context: Context) -> dict[str, Any]:
         """The step itself."""
         raise NotImplementedError
+
+    def of_cluster(
+        self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts, context: Context
+    ) -> dict[str, Any]:
+        """The step where a whole cluster is replaced; the same, unless a subclass knows better."""
+        return self.act(plan, planned, run, context)
 
     @property
     def policy_source(self) -> Source:

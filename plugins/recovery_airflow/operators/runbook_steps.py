@@ -10,18 +10,19 @@ from include.recovery.catalog.in_use import mark
 from include.recovery.errors import PolicyError
 from include.recovery.evidence.history import read_reports
 from include.recovery.evidence.words import duration, plural
-from include.recovery.postgres.facts import target_facts
 from include.recovery.postgres.scratch import ScratchServer, version_needed
 from include.recovery.postgres.swap import isolate
-from include.recovery.runbook.assess import assess
+from include.recovery.runbook.methods import method_for
+from include.recovery.runbook.methods.port import Wanted
 from include.recovery.runbook.plan import Mode, PlannedSource, RecoveryPlan
-from include.recovery.runbook.planning import Choice, draft_plan
+from include.recovery.runbook.planning import draft_plan
 from include.recovery.runbook.stand_in import build_stand_in
 from recovery_airflow.notifications.slack_alerts import send_notice
+from recovery_airflow.operators import runbook_cluster
 from recovery_airflow.operators.runbook_step import PlannedStepOperator
 from recovery_airflow.operators.step import RunFacts, StepOperator, now
 from recovery_airflow.plans import read_plan
-from recovery_airflow.scratch import scratch_folder
+from recovery_airflow.scratch import copy_folder, scratch_folder
 from recovery_airflow.trigger_form import Field
 
 if TYPE_CHECKING:
@@ -88,7 +89,12 @@ class PlanRecoveryOperator(StepOperator):
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         system = self.workspace.system(self.system)
         tables = tuple(context["params"][Field.TABLES]) if self.scenario == "table_corruption" else ()
-        choices = [self.choice(source.name, tables) for source in system.sources]
+        method = method_for(self.scenario)
+        choices = [
+            method.choose(Wanted(self.workspace, system, source, self.wish, tables, now, self.log.info))
+            for source in system.sources
+            if method.concerns(source)
+        ]
         plan = draft_plan(
             system,
             self.scenario,
@@ -105,23 +111,6 @@ class PlanRecoveryOperator(StepOperator):
         self.log.info("%s", plan.in_words())
         lost = f"loses what was written in the last {duration(plan.loss_seconds)}"
         return {"digest": plan.digest, "sentence": f"plan {plan.digest[:12]}: {self.wish}, {lost}"}
-
-    def choice(self, name: str, tables: tuple[str, ...]) -> Choice:
-        """What to do about one source."""
-        system = self.workspace.system(self.system)
-        source = system.source(name)
-        catalog = self.workspace.catalog()
-        assessment = assess(
-            catalog.backups(system=self.system, source=name, kind=source.kind),
-            system=self.system,
-            source=name,
-            now=now(),
-            rpo_seconds=system.rpo(source).total_seconds(),
-        )
-        self.log.info("%s", assessment.in_words(system.time_zone))
-        backup = catalog.pick(self.system, name, source.kind, self.wish)
-        live = self.workspace.server(source, role="restore")
-        return Choice.of(assessment, backup, target_facts(live, tables=tables, now=now()), tables=tables)
 
 
 class BuildStandInOperator(StepOperator):
@@ -142,6 +131,9 @@ class BuildStandInOperator(StepOperator):
             return {"sentence": "nothing to do: an incident works on the live servers"}
         server = ScratchServer.start(scratch_folder(run), "stock", major=self.version(plan))
         for planned in plan.sources:
+            if planned.method == runbook_cluster.METHOD_NAME:
+                runbook_cluster.build(self, planned, run, major=self.version(plan))
+                continue
             database = server.server(planned.target.database)
             build_stand_in(self.workspace, plan, planned, database, run=run.info, stop=self.stop)
         damaged = plural(len(plan.sources), "damaged stand-in")
@@ -160,14 +152,15 @@ class BuildStandInOperator(StepOperator):
 
 
 class RemoveStandInOperator(StepOperator):
-    """Removes the scratch server of a rehearsal; nothing to remove is a success."""
+    """Removes every scratch server of the run, also what a cluster was recovered on; none is a success."""
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
-        folder = scratch_folder(run)
-        if not folder.exists():
-            return {"sentence": "there was no scratch server"}
-        ScratchServer.remove(folder)
-        return {"sentence": "the scratch server is gone"}
+        sources = self.workspace.system(self.system).sources
+        folders = [scratch_folder(run), *(copy_folder(run, source.name) for source in sources)]
+        there = [folder for folder in folders if folder.exists()]
+        for folder in there:
+            ScratchServer.remove(folder)
+        return {"sentence": f"{plural(len(there), 'scratch server')} removed" if there else "there was none"}
 
 
 class IsolateOperator(PlannedStepOperator):
@@ -190,3 +183,10 @@ class IsolateOperator(PlannedStepOperator):
         facts = self.facts(plan, planned, run)
         folder.mark(self.marker("isolated", plan, run), now(), {"facts": facts.model_dump(mode="json")})
         return {"sentence": f"{facts.database} takes no sessions any more; approved by {people}"}
+
+    def of_cluster(
+        self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts, context: Context
+    ) -> dict[str, Any]:
+        self.require_approval(plan, run)
+        self.folder(run).begin(plan, self.workspace.signer(), now())
+        return runbook_cluster.stop_server(self, plan, planned, run)

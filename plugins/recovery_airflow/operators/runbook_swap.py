@@ -13,6 +13,7 @@ from include.recovery.runbook.plan import Mode, PlannedSource, RecoveryPlan
 from include.recovery.runbook.questions import ask
 from include.recovery.runbook.staging import drop_staging
 from include.recovery.runbook.target import TargetFacts
+from recovery_airflow.operators import runbook_cluster
 from recovery_airflow.operators.runbook_restore import StagingStepOperator
 from recovery_airflow.operators.runbook_step import PlannedStepOperator
 from recovery_airflow.operators.step import RunFacts, now
@@ -47,6 +48,11 @@ class SafeguardOperator(StagingStepOperator):
                 "taken; clear the planning task to get another one"
             )
         return {"sentence": f"{facts.database} ({size(facts.size)}) will be kept as {planned.safety_copy}"}
+
+    def of_cluster(
+        self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts, context: Context
+    ) -> dict[str, Any]:
+        return runbook_cluster.safety_copy(self, plan, planned, run)
 
 
 class SwapInOperator(StagingStepOperator):
@@ -94,6 +100,11 @@ class SwapInOperator(StagingStepOperator):
             "sentence": f"{what} restored from {planned.backup}; what was there is kept as {kept_as or 'nothing'}",
         }
 
+    def of_cluster(
+        self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts, context: Context
+    ) -> dict[str, Any]:
+        return runbook_cluster.exchange(self, plan, planned, run, context)
+
     def baseline(self, plan: RecoveryPlan, run: RunFacts) -> TargetFacts | None:
         """What was found right after the target was isolated."""
         mark = self.folder(run).done(self.marker("isolated", plan, run))
@@ -109,6 +120,11 @@ class ReopenOperator(PlannedStepOperator):
         live = self.live(plan, run)
         release(live)
         return {"sentence": f"{live.database} takes sessions again"}
+
+    def of_cluster(
+        self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts, context: Context
+    ) -> dict[str, Any]:
+        return runbook_cluster.check_service(self, plan, planned, run)
 
 
 class LoginCheckOperator(PlannedStepOperator):
@@ -126,3 +142,8 @@ class LoginCheckOperator(PlannedStepOperator):
                 f"what was there before is kept as {planned.safety_copy}"
             )
         return {"sentence": f"{server.redacted} answers: {plural(len(checks), 'question')} as expected"}
+
+    def of_cluster(
+        self, plan: RecoveryPlan, planned: PlannedSource, run: RunFacts, context: Context
+    ) -> dict[str, Any]:
+        return runbook_cluster.log_in(self, plan, planned, run, context)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from include.recovery.errors import NotIdentical
-from include.recovery.evidence.model import Outcome
+from include.recovery.evidence.model import Check, Outcome
 from include.recovery.evidence.words import plural
+from include.recovery.runbook.methods.port import Compared
 from include.recovery.sources import verbs
 from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress
 from recovery_airflow.results import CompareResult, ValidationResult, keep
@@ -91,11 +92,25 @@ def compare_copy(
     comparison, proof = verbs(manifest.kind).compare(
         step.workspace, backup, copy, tables=tuple(tables) or None, store=backup.store, run=run.info, stop=step.stop
     )
-    result = CompareResult(source=manifest.source, seconds=step.seconds, comparison=comparison)
+    good = comparison.equal_as_far_as_compared
+    problem = None if good else f"{proof.detail}: {'; '.join(proof.failures)}"
+    return keep_comparison(step, context, run, manifest.source, Compared(comparison, problem))
+
+
+def keep_comparison(
+    step: StepOperator, context: Context, run: RunFacts, source: str, compared: Compared
+) -> dict[str, Any]:
+    """Keep what comparing a copy found.
+
+    :raises NotIdentical: when the copy must not be used.
+    """
+    result = CompareResult(
+        source=source, seconds=step.seconds, comparison=compared.comparison, checks=compared.checks
+    )
     key = keep(step, context, run, result)
-    if not comparison.equal_as_far_as_compared:
-        raise NotIdentical(f"{manifest.system}/{manifest.source}: {proof.detail}: {'; '.join(proof.failures)}")
-    return {"evidence": key, "sentence": comparison.verdict}
+    if compared.problem is not None:
+        raise NotIdentical(f"{step.system}/{source}: {compared.problem}")
+    return {"evidence": key, "sentence": compared.comparison.verdict}
 
 
 def question_copy(
@@ -106,14 +121,23 @@ def question_copy(
     :raises NotIdentical: naming the questions that were answered wrongly.
     """
     manifest = backup.manifest
-    source = step.workspace.system(manifest.system).source(manifest.source)
     checks = verbs(manifest.kind).validate(step.workspace, backup, copy, store=backup.store, run=run.info)
-    key = keep(step, context, run, ValidationResult(source=source.name, seconds=step.seconds, checks=tuple(checks)))
+    return keep_answers(step, context, run, manifest.source, checks)
+
+
+def keep_answers(
+    step: StepOperator, context: Context, run: RunFacts, source: str, checks: Sequence[Check]
+) -> dict[str, Any]:
+    """Keep the answers to the system's own questions.
+
+    :raises NotIdentical: naming the questions that were answered wrongly.
+    """
+    key = keep(step, context, run, ValidationResult(source=source, seconds=step.seconds, checks=tuple(checks)))
     wrong = [
         f"{check.name}: found {check.found}, expected {check.expected}"
         for check in checks
         if check.outcome is not Outcome.PASSED
     ]
     if wrong:
-        raise NotIdentical(f"{manifest.system}/{manifest.source}: {'; '.join(wrong)}")
+        raise NotIdentical(f"{step.system}/{source}: {'; '.join(wrong)}")
     return {"evidence": key, "sentence": f"{plural(len(checks), 'question')} answered as expected"}

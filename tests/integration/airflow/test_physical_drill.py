@@ -143,7 +143,6 @@ def test_a_missing_segment_turns_it_red_and_is_named(airflow_server: AirflowServ
     content, _ = archive.get(found.key)
     archive.delete(found.key)
     try:
-        time.sleep(8)  # a younger point may just not be archived yet
         run = airflow_server.run(DRILL, {"recovery_point": point})
     finally:
         archive.put(found.key, content)

@@ -41,7 +41,7 @@ from tests.fixtures.shared import SharedServers
 from tests.fixtures.small_systems import physical_policy
 from tests.integration.pgbackrest.test_verbs import EscrowWorkspace
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 STANZA = "shop-main-db"
 EVERY = timedelta(seconds=2)
 
@@ -112,7 +112,8 @@ def shop(shared_servers: SharedServers, keyring: Keyring) -> Iterator[Shop]:
         cluster.ensure_database("shop", SUPERUSER)
         policies = place / "policies"
         policies.mkdir()
-        (policies / "shop.yaml").write_text(json.dumps(physical_policy("shop", {"streams": 1}, heartbeat="2s")))
+        policy = physical_policy("shop", {"streams": 1}, heartbeat="2s", push_allowance="1s")
+        (policies / "shop.yaml").write_text(json.dumps(policy))
         (policies / "platform.yaml").write_text(json.dumps({
             "stores": {"primary": {"kind": "folder", "path": str(place / "primary"), "site": "here", "medium": "disk",
                                    "provider": "us"}},
@@ -195,6 +196,7 @@ def test_every_step_proves_and_measures_and_a_failed_one_is_never_green(shop: Sh
     killed_server(shop)
     # A file of the backup in the repository is damaged; then the WAL before the point has a hole.
     damaged_repository(shop)
+    damaged_wal(shop, segments[1])
     a_hole(shop, segments[0])
 
 
@@ -309,6 +311,20 @@ def damaged_repository(shop: Shop) -> None:
     largest.write_bytes(kept)
     drill.recover_to_point(aim)
     require_identical(drill.compare(aim), "shop")
+
+
+def damaged_wal(shop: Shop, segment: str) -> None:
+    """A segment before the point is not what was archived, which no listing shows; the recovery names it."""
+    (file,) = shop.repository("archive", STANZA).glob(f"15-1/*/{segment}-*")
+    kept = file.read_bytes()
+    spoil(file, len(kept) // 2)
+    drill = shop.drill()
+    drill.check_archive()
+    aim = drill.pick()
+    with pytest.raises(BackupCorrupt, match=f"WAL segment {segment} cannot be read .*take a full backup"):
+        drill.recover_to_point(aim)
+    assert not shop.rows()[0].damaged, "the backup itself is as good as before"
+    file.write_bytes(kept)
 
 
 def a_hole(shop: Shop, segment: str) -> None:

@@ -15,7 +15,7 @@ from include.recovery.catalog.model import CompleteBackup, Manifest, ProofLevel
 from include.recovery.drills import physical
 from include.recovery.drills.aim import Aim, Drilled
 from include.recovery.drills.physical import PhysicalDrill, require_identical
-from include.recovery.errors import BackupCorrupt, CopyLost, NotIdentical, Refused
+from include.recovery.errors import BackupCorrupt, BackupNotFound, CopyLost, NotIdentical, Refused
 from include.recovery.evidence.model import Check, Outcome
 from include.recovery.fingerprint.model import Comparison, Difference
 from include.recovery.pgbackrest.target import Target
@@ -109,6 +109,30 @@ def test_a_restore_that_finds_damage_leaves_it_on_record(
     with pytest.raises(BackupCorrupt, match="another checksum"):
         drill.recover_to_point(aim)
     assert left(drill, aim) == [(ProofLevel.RESTORED, False, "base/16384/2619 has another checksum")]
+
+
+def test_wal_that_only_its_content_shows_to_be_damaged_is_named_and_no_fault_of_the_backup(
+    drill: PhysicalDrill, aim: Aim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def restore(*_: Any, **__: Any) -> None:
+        drill.directory.mkdir(parents=True, exist_ok=True)
+        (drill.directory / "server.log").write_text("FATAL:  recovery ended before the target")
+        raise BackupNotFound("the archived WAL ends before the point")
+
+    def what_ended(_: Drilled, backup: CompleteBackup, log: str) -> tuple[str, ...]:
+        asked.append(log)
+        return ("WAL segment 09 is truncated",) if len(asked) == 1 else ()
+
+    monkeypatch.setattr(pgbackrest, "restore", restore)
+    monkeypatch.setattr(Drilled, "what_ended", what_ended)
+    with pytest.raises(BackupCorrupt, match="WAL segment 09 is truncated; the archived WAL ends before the point"):
+        drill.recover_to_point(aim)
+    with pytest.raises(BackupNotFound, match="ends before the point"):
+        drill.recover_to_point(aim)
+    assert asked == ["FATAL:  recovery ended before the target"] * 2
+    assert left(drill, aim) == []
 
 
 def test_a_copy_that_would_fill_the_disk_is_refused_before_it_is_begun(

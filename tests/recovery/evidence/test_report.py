@@ -124,3 +124,11 @@ def test_reading_what_is_no_report(store):
     store.put("labdojo/drills/x.json", b"{}")
     with pytest.raises(LifeboatError, match="is not a readable report"):
         read_report(store, "labdojo/drills/x.json")
+
+
+def test_a_recovery_to_a_moment_says_where_it_went(drill, evidence):
+    aimed = PointInTime(to="LSN 0/3000028", base="20261122-020000F", archive_age_seconds=40)
+    text = parsed(render(drill(sources=(evidence(kind="pgbackrest", point_in_time=aimed),))))
+    assert "Recovered to LSN 0/3000028: everything that was committed by 2026-11-22" in text
+    assert "from 20261122-020000F and its log" in text
+    assert "newest WAL that recovery gets to arrived 40 s before the run began" in text

@@ -95,12 +95,15 @@ def test_wal_behind_a_hole_and_wal_that_nobody_can_see_count_for_nothing(
     assert down == "store offsite is down"
 
 
-def test_a_damaged_base_is_not_rolled_forward(folder_workspace, make_cluster_backup, prove, now, monkeypatch):
+def test_a_damaged_base_is_not_rolled_forward(
+    folder_workspace, make_cluster_backup, make_backup, prove, now, monkeypatch
+):
+    make_backup(now - timedelta(hours=6))
     base = make_cluster_backup(now - timedelta(hours=20))
     prove(base, now, ProofLevel.RESTORED, ok=False)
-    rolled(monkeypatch, {})
+    rolled(monkeypatch, {"primary": (now, None)})
     found = summarise(folder_workspace, "labdojo", now)
-    assert (found.age_seconds, found.problems) == (None, ())
+    assert (found.age_seconds, found.problems) == (6 * 3600, ())
 
 
 def test_age_proof_time_and_copies(folder_workspace, make_backup, prove, signer, drill, evidence, now):

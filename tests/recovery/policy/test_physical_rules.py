@@ -20,12 +20,13 @@ from include.recovery.policy.physical_rules import (
     increments_have_a_full,
     physical_and_wal_go_together,
     physical_tiers_have_a_cluster,
+    recoveries_have_a_cluster,
     repositories_missing,
     repositories_shared,
     the_window_has_a_base,
     wal_has_a_base,
 )
-from include.recovery.policy.rules import broken_rules, tiers_write_to_primary
+from include.recovery.policy.rules import RULES, broken_rules, tiers_write_to_primary
 
 EXAMPLE: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parents[2] / "policies" / "example.yaml").read_text(encoding="utf-8")
@@ -178,6 +179,18 @@ def test_wal_has_a_full_backup_at_least_every_seven_days(crons: list[str], found
 
     assert [path for path, _ in told] == [("sources", 0, "wal")] * (found is not None)
     assert found is None or found in told[0][1]
+
+
+@pytest.mark.parametrize("scenario", ["point_in_time", "whole_cluster"])
+def test_a_recovery_with_the_log_needs_a_cluster(scenario: str) -> None:
+    scenarios = {scenario: {"rto": "1h", "approval": {"role": "commander"}, "help": "Back to a second."}}
+    assert list(recoveries_have_a_cluster(system_of(scenarios=scenarios))) == []
+
+    bare = {key: value for key, value in EXAMPLE["sources"][0].items() if key not in ("physical", "wal")}
+    ((path, told),) = recoveries_have_a_cluster(system_of(scenarios=scenarios, sources=[bare]))
+    assert path == ("scenarios", scenario)
+    assert told.startswith("no source has a 'physical' block, so there is no log to recover with")
+    assert recoveries_have_a_cluster in RULES
 
 
 METHODS = st.sampled_from(["logical", "full", "differential", "incremental"])
