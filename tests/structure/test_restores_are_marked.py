@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MARKERS = {"in_use", "marker", "mark"}
+PASSED_ON = {"restore_beside"}
+"""Functions whose callers set the marker; so they are held to the same rule."""
 FILES = sorted(path for ring in ("include", "plugins", "dags") for path in (ROOT / ring).rglob("*.py"))
 
 
@@ -19,14 +21,14 @@ def name_of(call: ast.expr) -> str:
 
 
 def unmarked_restores(tree: ast.AST, *, marked: bool = False) -> Iterator[int]:
-    """Lines that call ``restore_cluster`` outside of a marker's block."""
+    """Lines that restore a cluster outside of a marker's block."""
     for node in ast.iter_child_nodes(tree):
         inside = marked
         if isinstance(node, ast.With):
             inside = marked or any(name_of(item.context_expr) in MARKERS for item in node.items)
         elif isinstance(node, ast.FunctionDef):
-            inside = False
-        if isinstance(node, ast.Call) and name_of(node) == "restore_cluster" and not marked:
+            inside = node.name in PASSED_ON
+        if isinstance(node, ast.Call) and name_of(node) in {"restore_cluster", *PASSED_ON} and not marked:
             yield node.lineno
         yield from unmarked_restores(node, marked=inside)
 
@@ -49,6 +51,8 @@ def test_every_restore_of_a_cluster_is_inside_a_marker() -> None:
         ("with in_use(a):\n    restore_cluster(a)", []),
         ("with drill.marker(a):\n    x = restore_cluster(a)", []),
         ("with open(a):\n    restore_cluster(a)", [2]),
+        ("def restore_beside(a):\n    restore_cluster(a)", []),
+        ("restore_beside(a)", [1]),
         ("with in_use(a):\n    def later():\n        restore_cluster(a)", [3]),
     ],
 )
