@@ -45,6 +45,7 @@ _WHAT_TO_DO: tuple[tuple[type[BaseException], str], ...] = (
     (errors.StoreError, "Check what the store's credentials may do, and the bucket's settings."),
     (errors.SourceError, "Correct what is named, in the database or in the policy."),
     (errors.ToolFailed, "Read what the tool said; the run's log has all of it."),
+    (errors.CopyLost, "Find out why the scratch server died; then start the run again, with a new copy."),
     (errors.NotIdentical, "Do not rely on this backup. Look at the differences, then take and drill a new one."),
     (errors.ApprovalMissing, "Have the plan approved by the people that the policy names."),
     (errors.Refused, "Read why; nothing was touched."),

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+RESTORES = {"restore_cluster", "restore_beside"}
+"""``restore_beside`` calls ``restore_cluster`` for a caller who has the marker, so it counts as a restore itself."""
 MARKERS = {"in_use", "marker", "mark"}
-PASSED_ON = {"restore_beside"}
-"""Functions whose callers set the marker; so they are held to the same rule."""
 FILES = sorted(path for ring in ("include", "plugins", "dags") for path in (ROOT / ring).rglob("*.py"))
 
 
@@ -27,8 +27,8 @@ def unmarked_restores(tree: ast.AST, *, marked: bool = False) -> Iterator[int]:
         if isinstance(node, ast.With):
             inside = marked or any(name_of(item.context_expr) in MARKERS for item in node.items)
         elif isinstance(node, ast.FunctionDef):
-            inside = node.name in PASSED_ON
-        if isinstance(node, ast.Call) and name_of(node) in {"restore_cluster", *PASSED_ON} and not marked:
+            inside = node.name in RESTORES
+        if isinstance(node, ast.Call) and name_of(node) in RESTORES and not marked:
             yield node.lineno
         yield from unmarked_restores(node, marked=inside)
 
@@ -51,8 +51,8 @@ def test_every_restore_of_a_cluster_is_inside_a_marker() -> None:
         ("with in_use(a):\n    restore_cluster(a)", []),
         ("with drill.marker(a):\n    x = restore_cluster(a)", []),
         ("with open(a):\n    restore_cluster(a)", [2]),
-        ("def restore_beside(a):\n    restore_cluster(a)", []),
         ("restore_beside(a)", [1]),
+        ("def restore_beside(a):\n    restore_cluster(a)", []),
         ("with in_use(a):\n    def later():\n        restore_cluster(a)", [3]),
     ],
 )

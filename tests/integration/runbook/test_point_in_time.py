@@ -87,7 +87,7 @@ def lived(quay: Quay) -> Lived:
     return Lived(backup, started, moment, lsn, point)
 
 
-@pytest.mark.demand("L15", "R6", "D1")
+@pytest.mark.demand("L15", "R6")
 def test_a_second_in_local_time_and_a_changed_row_is_found(quay: Quay, lived: Lived) -> None:
     wish = lived.moment.astimezone(ZoneInfo(ZONE)).replace(tzinfo=None).isoformat(" ")
     plan = planned(quay, wish)
