@@ -7,12 +7,14 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -35,6 +37,7 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "airflow-triggerer": ("triggerer", "--skip-serve-logs", "--capacity", "100"),
 }
 _START_SECONDS = 120
+_ASKED = 3
 _PRELOAD = '''"""Imports what every task needs before the scheduler forks its workers: so tasks start quickly.
 
 Only for the lab, which starts Airflow again when the code has changed.
@@ -295,10 +298,21 @@ class AirflowClient:
         self.call("PATCH", f"dags/{dag_id}", json={"is_paused": False})
 
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, note: str | None = None) -> str:
-        """Start a run and return its id."""
-        body = {"logical_date": None, "conf": dict(conf or {}), "note": note}
-        run: str = self.call("POST", f"dags/{dag_id}/dagRuns", json=body)["dag_run_id"]
-        return run
+        """Start a run and return its id. An answer that a busy Airflow has lost is asked for again: it is one run."""
+        run = f"manual__{datetime.now(UTC).isoformat()}-{secrets.token_hex(2)}"
+        body = {"logical_date": None, "dag_run_id": run, "conf": dict(conf or {}), "note": note}
+        for left in reversed(range(_ASKED)):
+            try:
+                self.call("POST", f"dags/{dag_id}/dagRuns", json=body)
+            except httpx.TimeoutException as error:
+                if not left:
+                    raise LabError(f"Airflow does not answer whether {dag_id} was started; try again later") from error
+                continue
+            except LabError as error:
+                if left == _ASKED - 1 or "answers 409" not in str(error):
+                    raise
+            return run
+        raise AssertionError
 
     def runs(self, dag_id: str, limit: int = 20) -> list[dict[str, Any]]:
         """The newest runs of a DAG, newest first."""

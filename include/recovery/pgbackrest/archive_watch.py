@@ -23,6 +23,7 @@ from include.recovery.pgbackrest.archiver import ask_archiver, judge_archiver
 from include.recovery.pgbackrest.check import check_archive, of_info
 from include.recovery.pgbackrest.cipher import KIND
 from include.recovery.pgbackrest.marker import marker_of
+from include.recovery.pgbackrest.opened import Opened
 from include.recovery.pgbackrest.replay import ReplayProof
 from include.recovery.pgbackrest.replay_state import ReplayReport
 from include.recovery.pgbackrest.stanza import Stanza, open_reading, open_stanza, physical_of_policy
@@ -141,7 +142,7 @@ def check_wal(
     try:
         report = check_archive(
             stanza.tool, stanza.number(store), since=now() - window, segment_bytes=stanza.segment_bytes,
-            open_newest=_OPENED,
+            open_newest=_OPENED, opened=Opened.of(stanza.configuration.folders.root, stanza.number(store)),
         )
         concerns += [
             Concern(Severity.CRITICAL, f"wal {finding.trouble}", finding.sentence) for finding in report.findings
