@@ -40,12 +40,12 @@ from tests.benchmarks.processes import run
 from tests.benchmarks.results import Result, faster, overhead
 from tests.benchmarks.world import CLUSTER_SYSTEM, DATABASE, World
 
-GROUPS = ("cluster-backup", "cluster-restore", "delta", "point", "wal")
+GROUPS = ("cluster-backup", "cluster-incremental", "cluster-classic", "cluster-restore", "delta", "point", "wal")
 SEGMENT = 16 * 1024 * 1024
 MIB = 1024 * 1024
 CLIENTS, POINTS = 8, 15
 CHANGED = "public.learners"
-_TIER = "weekly-full"
+TIERS = {"full": "weekly-full", "incr": "hourly-incremental"}
 _ROWS = 2000
 
 
@@ -91,18 +91,34 @@ class Cluster:
         """Its backups in the catalog."""
         return self.workspace.catalog().backups(self.system.system, self.source.name, PHYSICAL)
 
-    def our_backup(self) -> float:
-        """A full one by the verb that operator and command line call; seconds."""
+    def our_backup(self, kind: str = "full") -> float:
+        """One by the verb that operator and command line call; seconds."""
         run = RunInfo(run_id=f"bench-{time.time_ns()}", started_by="make bench")
         began = time.monotonic()
-        verbs(PHYSICAL).backup(self.workspace, self.system, self.source, self.system.tier(_TIER), run=run)
+        verbs(PHYSICAL).backup(self.workspace, self.system, self.source, self.system.tier(TIERS[kind]), run=run)
         return time.monotonic() - began
 
-    def plain_backup(self) -> float:
-        """A full one by pgBackRest alone; seconds."""
+    def plain_backup(self, kind: str = "full") -> float:
+        """One by pgBackRest alone; seconds."""
         call = self.stanza.tool.call
         words = [call.program, f"--config={call.config}", f"--stanza={call.stanza}"]
-        return run([*words, "--type=full", "--repo=1", "--log-level-console=off", "backup"], os.environ).seconds
+        return run([*words, f"--type={kind}", "--repo=1", "--log-level-console=off", "backup"], os.environ).seconds
+
+    def classic_backup(self) -> float:
+        """The whole cluster by pg_basebackup to a local file, zipped and not encrypted; seconds."""
+        folder = self.world.directory / "basebackup"
+        program = find(15, tool="pg_basebackup").path("pg_basebackup")
+        words = [str(program), "-D", str(folder), "-Ft", "-z", "-c", "fast"]
+        try:
+            return run(words, {**os.environ, **self.world.source.environment()}).seconds
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def change(self) -> None:
+        """Forget all but the base, and change a table, for an increment of the same size each time."""
+        self.forget()
+        with self.world.source.with_database(DATABASE).connect() as connection:
+            connection.execute(f"UPDATE {CHANGED} SET balance = balance + 1".encode())
 
     def forget(self) -> None:
         """Expire every backup but the base, so that no contender finds the other's."""
@@ -248,6 +264,17 @@ def measure(world: World, only: list[str], pairs: int, tell: Callable[[str], obj
     if "cluster-backup" in only:
         plain, ours = _interleaved(pairs, cluster.plain_backup, cluster.our_backup, cluster.forget)
         results.append(overhead("physical_backup_overhead", "pgbackrest --type=full backup, same options", plain, ours))
+        tell(results[-1].detail)
+    if "cluster-incremental" in only:
+        cluster.change()
+        increments = (partial(cluster.plain_backup, "incr"), partial(cluster.our_backup, "incr"))
+        plain, ours = _interleaved(pairs, *increments, cluster.change)
+        baseline = "pgbackrest --type=incr backup, same options"
+        results.append(overhead("physical_incremental_overhead", baseline, plain, ours))
+        tell(results[-1].detail)
+    if "cluster-classic" in only:
+        classic, ours = _interleaved(min(pairs, 3), cluster.classic_backup, cluster.our_backup, cluster.forget)
+        results.append(faster("physical_backup_vs_basebackup", "pg_basebackup -Ft -z to a local file", classic, ours))
         tell(results[-1].detail)
     if "cluster-restore" in only:
         our_restore = partial(restored, lambda place: cluster.our_restore(place)[0])

@@ -39,6 +39,8 @@ GOALS = {
     "memory_growth": Goal(1.05, at_most=True),
     "fingerprint_vs_ids": Goal(0.7),
     "physical_backup_overhead": Goal(1.03, at_most=True),
+    "physical_incremental_overhead": Goal(1.03, at_most=True),
+    "physical_backup_vs_basebackup": Goal(4),
     "physical_restore_overhead": Goal(1.03, at_most=True),
     "restore_point_wait_ms": Goal(50, at_most=True),
     "delta_restore": Goal(3),

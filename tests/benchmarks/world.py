@@ -268,10 +268,14 @@ def _policy_of_cluster() -> dict[str, Any]:
     policy = _policy(CLUSTER_SYSTEM, DATABASE, LEVELS[0])
     policy["sources"][0]["physical"] = {"connection": "bench_cluster"}
     policy["sources"][0]["wal"] = {"archive_timeout": "60s", "push_allowance": "60s"}
-    policy["tiers"].append(
+    policy["tiers"] += [
         {
             "name": "weekly-full", "method": "full", "cron": "0 2 * * 0", "sources": ["main-db"],
             "keep": {"weeks": 4}, "stores": ["primary"], "grace": "30m",
-        }
-    )  # fmt: skip
+        },
+        {
+            "name": "hourly-incremental", "method": "incremental", "cron": "30 * * * *", "sources": ["main-db"],
+            "keep": {"every": "2w"}, "stores": ["primary"], "grace": "30m",
+        },
+    ]  # fmt: skip
     return policy
