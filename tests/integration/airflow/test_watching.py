@@ -45,7 +45,7 @@ def test_a_backup_waits_without_a_slot_while_sessions_queue(airflow_server: Airf
 def test_the_watchdog_looks_at_every_system(airflow_server: AirflowServer) -> None:
     run = airflow_server.run("watchdog")
     assert run.state == "success", (run.tasks(), run.log("watch"))
-    assert "2 systems looked at" in str(run.xcom("watch")["sentence"])
+    assert "3 systems looked at" in str(run.xcom("watch")["sentence"])
     store = airflow_server.workspace().store("primary")
     assert b'"known"' in store.get("harbor/watchdog/alarms.json")[0]
 
