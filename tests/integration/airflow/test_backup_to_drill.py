@@ -30,4 +30,4 @@ def test_a_backup_is_taken_copied_and_proven(airflow_server: AirflowServer) -> N
     proven = catalog.backup("harbor", "main-db", "postgres", made)
     assert proven.level is ProofLevel.VALIDATED
     assert {proof.level for proof in proven.proofs} >= {ProofLevel.REPLICATED, ProofLevel.IDENTICAL}
-    assert list(airflow_server.scratch.iterdir()) == [], "the scratch server is still there"
+    assert airflow_server.scratch_of(drill) == [], "the scratch server is still there"

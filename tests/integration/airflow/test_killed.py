@@ -117,12 +117,12 @@ def test_a_drill_whose_server_is_killed_is_red_and_torn_down(airflow_server: Air
     dag = "drill__quarry__weekly"
     run = Run(client, dag, client.trigger(dag))
     run.wait_for_task("restore.load__main-db", {"running"})
-    for folder in airflow_server.scratch.iterdir():
+    for folder in airflow_server.scratch_of(run):
         postmaster = int((folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0])
         os.kill(postmaster, signal.SIGKILL)
     assert run.wait(500) == "failed", run.tasks()
     assert run.tasks()["verdict"] == "failed"
-    assert list(airflow_server.scratch.iterdir()) == []
+    assert airflow_server.scratch_of(run) == []
     try:
         log = run.log("restore.load__main-db")
     except LabError as error:  # pragma: no cover - what the API says then is the failure

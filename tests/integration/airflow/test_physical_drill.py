@@ -134,7 +134,7 @@ def test_a_cluster_is_recovered_from_the_other_region_and_proven_to_the_row(airf
     assert status.age_seconds is not None
     assert status.age_seconds < 60
     assert shown.problems == ()
-    assert list(airflow_server.scratch.iterdir()) == [], "the scratch server is still there"
+    assert airflow_server.scratch_of(run) == [], "the scratch server is still there"
 
 
 def test_a_missing_segment_turns_it_red_and_is_named(airflow_server: AirflowServer, archive: S3Store) -> None:
@@ -154,7 +154,7 @@ def test_a_missing_segment_turns_it_red_and_is_named(airflow_server: AirflowServ
     assert f"WAL segment {segment} is missing" in run.log("choose.check_archive__main-db")
     failures = verdict(report_of(airflow_server, run))
     assert any(f"WAL segment {segment} is missing" in failure for failure in failures)
-    assert list(airflow_server.scratch.iterdir()) == []
+    assert airflow_server.scratch_of(run) == []
 
 
 def test_a_killed_server_turns_it_red_though_the_second_recovery_succeeds(airflow_server: AirflowServer) -> None:
@@ -162,7 +162,7 @@ def test_a_killed_server_turns_it_red_though_the_second_recovery_succeeds(airflo
     client = airflow_server.client()
     run = Run(client, DRILL, client.trigger(DRILL))
     run.wait_for_task("restore.recover_point__main-db", {"success"}, 180)
-    (folder,) = airflow_server.scratch.iterdir()
+    (folder,) = airflow_server.scratch_of(run)
     os.kill(int((folder / "data" / "postmaster.pid").read_text().split("\n", 1)[0]), signal.SIGKILL)
     assert run.wait(500) == "failed", run.tasks()
     states = {task.removesuffix("__main-db"): state for task, state in run.tasks().items()}
@@ -172,4 +172,4 @@ def test_a_killed_server_turns_it_red_though_the_second_recovery_succeeds(airflo
     report = report_of(airflow_server, run)
     assert verdict(report)
     assert Outcome.FAILED in {phase.outcome for phase in report.phases}
-    assert list(airflow_server.scratch.iterdir()) == []
+    assert airflow_server.scratch_of(run) == []

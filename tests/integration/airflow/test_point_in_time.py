@@ -131,7 +131,7 @@ def test_a_rehearsal_goes_back_to_a_second_and_leaves_the_live_server_alone(
     live = sent(airflow_server)
     assert live[-1] == "after the second"
     assert airflow_server.databases(SYSTEM) == clean_lighthouse
-    assert list(airflow_server.scratch.iterdir()) == []
+    assert airflow_server.scratch_of(run) == []
 
     said = run.log("assess.make_plan")
     assert "that second: everything that was committed by" in said
@@ -169,7 +169,7 @@ def test_a_second_that_the_heartbeat_does_not_witness_turns_a_rehearsal_red(
     assert "work is missing, or the heartbeat stood still" in run.log("verify.compare__main-db")
     assert any("heartbeat at the target" in failure for failure in verdict(report_of(airflow_server, run)))
     assert airflow_server.databases(SYSTEM) == clean_lighthouse
-    assert list(airflow_server.scratch.iterdir()) == []
+    assert airflow_server.scratch_of(run) == []
 
 
 @pytest.mark.usefixtures("base")
@@ -211,4 +211,4 @@ def test_an_incident_goes_back_to_the_second_before_and_keeps_what_was_there(
         connection.execute(f'ALTER DATABASE "{kept}" ALLOW_CONNECTIONS true'.encode())
     assert sent(airflow_server, kept)[-1] == "all lamps are gone"
     assert report_of(airflow_server, run).approvals[0].person == "ada"
-    assert list(airflow_server.scratch.iterdir()) == []
+    assert airflow_server.scratch_of(run) == []

@@ -42,7 +42,7 @@ def test_a_rehearsal_takes_every_step_and_leaves_the_live_database_alone(
     assert airflow_server.databases() == clean_harbour
     report = run.xcom("close.report")
     assert report["failures"] == []
-    assert list(airflow_server.scratch.iterdir()) == []
+    assert airflow_server.scratch_of(run) == []
 
 
 def test_a_rehearsal_of_single_tables(airflow_server: AirflowServer, backup: str) -> None:

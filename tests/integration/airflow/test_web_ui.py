@@ -59,7 +59,12 @@ def test_the_button_rehearses_the_recovery_of_a_system(
         form = page.get_by_role("dialog")
         systems = ["The harbor (priority 1)", "The quarry (priority 2)", "The lighthouse (priority 3)"]
         choose(page, "Select one or multiple", systems, "harbor")
-        scenarios = ["Database corruption: restore the whole database", "Table corruption: put back single tables"]
+        scenarios = [
+            "Database corruption: restore the whole database",
+            "Table corruption: put back single tables",
+            "Point in time: back to the second before it happened",
+            "Whole cluster: the server's files are lost or damaged",
+        ]
         choose(page, "What has happened", scenarios, "Database corruption")
         choose(page, "Mode", [re.compile("Rehearsal: .*"), re.compile("Incident: .*")], "Rehearsal")
         form.get_by_role("combobox", name="Start typing to see options").fill("newest")

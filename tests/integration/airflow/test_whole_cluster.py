@@ -89,7 +89,7 @@ def test_a_rehearsal_exchanges_a_stand_in_and_leaves_the_live_cluster_alone(
     assert "WAL arrives" in run.log("resume.reopen__main-db")
     assert (cluster.data.stat().st_ino, sent(airflow_server), timeline(airflow_server)) == before
     assert [path.name for path in cluster.directory.iterdir() if path.name.startswith("data.")] == []
-    assert list(airflow_server.scratch.iterdir()) == []
+    assert airflow_server.scratch_of(run) == []
 
 
 @pytest.mark.demand("R6", "L21")

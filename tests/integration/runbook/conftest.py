@@ -24,6 +24,7 @@ from include.recovery.connections import ConnectionInfo, connections_from_enviro
 from include.recovery.evidence.signing import Signer
 from include.recovery.keys.envelope import Keyring
 from include.recovery.keys.escrow import EscrowWrapper
+from include.recovery.pgbackrest.setup import protect_cluster
 from include.recovery.policy.files import load_folder
 from include.recovery.policy.models import PostgresSource, ProtectedSystem
 from include.recovery.postgres.heartbeat import beat
@@ -241,8 +242,5 @@ def quay(shared_servers: SharedServers, object_stores: ObjectStores, escrow_key:
             quay.database, backup_role="quay_backup", restore_role="quay_restore", backup_password="b",
             restore_password="r",
         )  # fmt: skip
-        assert pgbackrest.prepare(quay.workspace, quay.system, quay.source).restart_for == ("archive_mode",)
-        cluster.stop()
-        cluster.start()
-        assert pgbackrest.prepare(quay.workspace, quay.system, quay.source).restart_for == ()
+        assert not protect_cluster(quay.workspace, quay.system, quay.source, restart=cluster.restart).needs_restart
         yield quay
