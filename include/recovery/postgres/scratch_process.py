@@ -142,8 +142,12 @@ def halt(place: Path, record: Record | None, *, shut_down_seconds: float = 0) ->
                 continue
         time.sleep(0.1)
     if not left:
-        # A server that was killed leaves it, and the next restore into this folder would take it for a running one.
+        # A server that was killed leaves these, and the next one in this folder would take it for a running one: as
+        # long as nobody has reaped the dead postmaster, its process id answers.
         (data / "postmaster.pid").unlink(missing_ok=True)
+        for folder in (place / "socket", _short_socket_directory(place)):
+            for stale in folder.glob(".s.PGSQL.*"):
+                stale.unlink(missing_ok=True)
 
 
 def processes_in(place: Path) -> list[int]:

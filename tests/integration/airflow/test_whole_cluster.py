@@ -84,7 +84,7 @@ def test_a_rehearsal_exchanges_a_stand_in_and_leaves_the_live_cluster_alone(
     send(airflow_server, "before the rehearsal")
     before = (cluster.data.stat().st_ino, sent(airflow_server), timeline(airflow_server))
     run = start(airflow_server, "rehearsal")
-    assert run.wait(SECONDS) == "success", run.tasks()
+    assert run.wait(SECONDS) == "success", run.why()
     assert set(run.tasks().values()) == {"success"}
     assert "WAL arrives" in run.log("resume.reopen__main-db")
     assert (cluster.data.stat().st_ino, sent(airflow_server), timeline(airflow_server)) == before
@@ -106,7 +106,7 @@ def test_an_incident_brings_a_destroyed_cluster_back_after_an_approval(
     time.sleep(SETTLED)
     assert not (cluster.data / "base").exists(), "something happened before the approval"
     approve(airflow_server, run)
-    assert run.wait(SECONDS) == "success", run.tasks()
+    assert run.wait(SECONDS) == "success", run.why()
 
     assert sent(airflow_server) == rows
     assert timeline(airflow_server) > old
