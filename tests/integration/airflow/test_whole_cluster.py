@@ -23,7 +23,10 @@ SECONDS = 420
 
 @pytest.fixture
 def cluster(airflow_server: AirflowServer) -> PostgresCluster:
-    """The live cluster, backed up."""
+    """The live cluster, backed up, with its lamps: tests before may have left it without any."""
+    with airflow_server.database(SYSTEM) as connection:
+        lamps = "SELECT n, 'rock ' || n FROM generate_series(1, 500) n"
+        connection.execute(f"INSERT INTO lamps {lamps} ON CONFLICT DO NOTHING".encode())
     if not airflow_server.workspace().catalog("primary").backups(SYSTEM, "main-db", "pgbackrest"):
         run = airflow_server.run(BASE, seconds=480)
         # What is checked behind it may be late on a busy machine; that the backup is there is what counts here.
