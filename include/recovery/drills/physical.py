@@ -39,7 +39,7 @@ from include.recovery.fingerprint.model import Comparison
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.pgbackrest.drill_window import Window, judge_heartbeat
 from include.recovery.pgbackrest.pages import check_checksums, check_structure
-from include.recovery.pgbackrest.restore import Restored, unusable_databases
+from include.recovery.pgbackrest.restore import Restored, free_for_restore, unusable_databases
 from include.recovery.pgbackrest.target import Target
 from include.recovery.policy.tier_models import NEWEST_POINT
 from include.recovery.postgres.heartbeat import measured_loss, read_heartbeat
@@ -244,8 +244,7 @@ class PhysicalDrill:
 
     def _restore(self, backup: CompleteBackup, target: Target, progress: Progress) -> Restored:
         # What an earlier restore or try has left is the beginning of this one: only what differs is copied.
-        ScratchServer.end(self.directory)
-        delta = (self.directory / "data" / "PG_VERSION").exists()
+        delta = free_for_restore(self.directory)
         if not delta:
             self._require_room(backup)
         log = self.directory / "server.log"

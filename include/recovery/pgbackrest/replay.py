@@ -29,7 +29,12 @@ from include.recovery.pgbackrest.replay_state import (
     next_segment,
     waiting_segments,
 )
-from include.recovery.pgbackrest.restore import configuration_of_copy, meaning_of_recovery, restore_cluster
+from include.recovery.pgbackrest.restore import (
+    configuration_of_copy,
+    free_for_restore,
+    meaning_of_recovery,
+    restore_cluster,
+)
 from include.recovery.pgbackrest.segments import SEGMENT_BYTES, position_of
 from include.recovery.pgbackrest.target import Target
 from include.recovery.pgbackrest.tool import PgBackRest
@@ -126,14 +131,13 @@ class ReplayProof:
         choice = choose(
             tool.info(repository=repository), repository, Target.newest(), report.archive, report.lineage
         )
-        ScratchServer.end(place)
         made = _Record(configuration.stanza, repository, choice.backup.label, choice.backup.timeline, segment_bytes)
         call = PgBackRest.of(configuration_of_copy(one, place), program=program).call
         settings = {**_SETTINGS, "restore_command": commands.archive_get(call)}
         with marker(choice.backup.label):
             restore_cluster(
                 one, place, Target.newest(), label=choice.backup.label, repository=repository,
-                delta=(place / "data" / "PG_VERSION").exists(), standby=True, program=program,
+                delta=free_for_restore(place), standby=True, program=program,
             )
             try:
                 ScratchServer.start_restored(

@@ -10,6 +10,7 @@ The copy never writes to the original's archive: archiving is off in it. ``Scrat
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +36,8 @@ _BEFORE_BACKUP = "requested recovery stop point is before consistent recovery po
 _OTHER_TIMELINE = ("is not a child of this server's history", "recovery target timeline")
 _BROKEN = ("WAL ends before end of online backup", "WAL ends before consistent recovery point",
            "could not locate required checkpoint record", "could not locate a valid checkpoint record")
+_SIGNS = ("PG_VERSION", "backup.manifest")
+"""Of a cluster, whole or half restored; pgBackRest asks for one of them before it does ``--delta``."""
 _REACHED = """
     SELECT pg_catalog.pg_last_wal_replay_lsn()::text, pg_catalog.pg_last_xact_replay_timestamp(),
            (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()), pg_catalog.pg_is_in_recovery()
@@ -108,6 +111,27 @@ def configuration_of_copy(configuration: Configuration, directory: Path) -> Conf
         options=replace(configuration.options, from_standby=False),
         standby=None,
     )
+
+
+def is_begun(directory: Path) -> bool:
+    """Whether an earlier try has left something in a scratch folder with which a delta restore can begin."""
+    return any((directory / "data" / name).exists() for name in _SIGNS)
+
+
+def free_for_restore(directory: Path) -> bool:
+    """End the server in a scratch folder, and remove what no delta restore can begin with.
+
+    A try that was killed early, or met a damaged file first, leaves a folder that is neither empty nor a cluster:
+    pgBackRest refuses that with ``--delta`` and without.
+
+    :return: whether a delta restore can begin with what is there.
+    """
+    ScratchServer.end(directory)
+    begun = is_begun(directory)
+    if not begun:
+        for folder in ("data", "tablespaces"):
+            shutil.rmtree(directory / folder, ignore_errors=True)
+    return begun
 
 
 def restore_cluster(

@@ -19,7 +19,7 @@ from include.recovery.pgbackrest.configuration import Configuration
 from include.recovery.pgbackrest.drill_window import Window, judge_heartbeat, random_second, window_of
 from include.recovery.pgbackrest.info import StanzaInfo
 from include.recovery.pgbackrest.marker import Marker, unmarked
-from include.recovery.pgbackrest.restore import recover, restore_cluster
+from include.recovery.pgbackrest.restore import free_for_restore, recover, restore_cluster
 from include.recovery.pgbackrest.segments import SEGMENT_BYTES
 from include.recovery.pgbackrest.target import Target
 from include.recovery.pgbackrest.tool import PgBackRest
@@ -123,14 +123,13 @@ def _prove(place: Place, second: datetime, info: StanzaInfo, report: ArchiveRepo
     began, target, label = datetime.now(UTC), Target.time(second), ""
     loss: float | None = None
     problem: str | None = None
-    ScratchServer.end(place.directory)
     try:
         choice = choose(info, place.repository, target, report.archive, report.lineage)
         label = choice.backup.label
         with place.marker(label):
             restore_cluster(
                 place.configuration, place.directory, target, label=label, repository=place.repository,
-                delta=(place.directory / "data" / "PG_VERSION").exists(),
+                delta=free_for_restore(place.directory),
             )
             copy = recover(
                 place.directory, target, major=place.major, superuser=place.superuser, at_least=choice.reach.last,

@@ -6,7 +6,6 @@ it to archive at once, a recovery that ended too early would have branched the a
 
 from __future__ import annotations
 
-import shutil
 import threading
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from include.recovery.errors import Refused, SourceUnavailable
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.pgbackrest.configuration import Configuration
-from include.recovery.pgbackrest.restore import recover, restore_cluster
+from include.recovery.pgbackrest.restore import free_for_restore, recover, restore_cluster
 from include.recovery.pgbackrest.segments import SEGMENT_BYTES, Segment
 from include.recovery.pgbackrest.target import Target
 from include.recovery.postgres.scratch import ScratchServer
@@ -97,14 +96,9 @@ def restore_beside(
         if done is not None:
             return done
         place.require_room(origin.size)
-        ScratchServer.end(place.work)
-        usable = any((place.new / name).exists() for name in ("PG_VERSION", "backup.manifest"))
-        if not usable:
-            # What a killed try has left is of no use to a delta, and pgBackRest wants the folder empty.
-            shutil.rmtree(place.new, ignore_errors=True)
         copied = restore_cluster(
             origin.configuration, place.work, origin.target, label=origin.label, repository=origin.repository,
-            delta=usable, keep_archiving=True, progress=progress, stop=stop,
+            delta=free_for_restore(place.work), keep_archiving=True, progress=progress, stop=stop,
         )
         _must_fit(place, origin)
         recovered = recover(

@@ -16,6 +16,7 @@ from include.recovery.evidence.words import duration, moment, size
 from include.recovery.fingerprint.compare import compare
 from include.recovery.fingerprint.measure import measure, measure_like
 from include.recovery.fingerprint.model import Comparison
+from include.recovery.pgbackrest.restore import free_for_restore, is_begun
 from include.recovery.policy.models import PostgresSource
 from include.recovery.postgres.copy_database import copy_database
 from include.recovery.postgres.facts import target_facts
@@ -56,7 +57,7 @@ class PointInTime:
             needed += job.planned.target.size  # there the copy is on this machine too
         needed = int(needed * _SPARE)
         free = shutil.disk_usage(job.scratch.parent).free
-        if free < needed and not _is_begun(job):
+        if free < needed and not is_begun(job.scratch):
             raise Refused(
                 f"{job.plan.system}/{job.planned.source}: the cluster needs {size(needed)} on a scratch server, and "
                 f"{job.scratch.parent} has {size(free)} free; make room there, or name another folder in "
@@ -68,14 +69,10 @@ class PointInTime:
     def restore(self, job: Job) -> Loaded:
         began = monotonic()
         backup, recovery = _backup(job), recovery_of(job)
-        delta = _is_begun(job)
-        if delta:
-            ScratchServer.end(job.scratch)  # of an earlier try: only what differs is fetched again
-        else:
-            ScratchServer.remove(job.scratch)
+        # Of what an earlier try has left, only what differs is fetched again.
         restored = pgbackrest.restore(
-            job.workspace, backup, job.scratch, target=recovery.goal(), store=job.planned.store, delta=delta,
-            run=job.run, progress=job.progress, stop=job.stop,
+            job.workspace, backup, job.scratch, target=recovery.goal(), store=job.planned.store,
+            delta=free_for_restore(job.scratch), run=job.run, progress=job.progress, stop=job.stop,
         )  # fmt: skip
         recovered = monotonic()
         drop_staging(job.staging)
@@ -130,10 +127,6 @@ def _original(job: Job, server: ScratchServer) -> PostgresServer:
             f"{', '.join(known)}: choose another moment"
         )
     return server.server(name)
-
-
-def _is_begun(job: Job) -> bool:
-    return (job.scratch / "data" / "PG_VERSION").exists()
 
 
 def _backup(job: Job) -> CompleteBackup:
