@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from include.recovery.pgbackrest.backup import ensure_stanza
 from include.recovery.pgbackrest.check import check
 from include.recovery.pgbackrest.restore import restore_cluster
 from include.recovery.pgbackrest.target import Target
+from include.recovery.postgres.scratch_process import wait_until
 from tests.integration.pgbackrest.conftest import World, notes
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -75,13 +77,27 @@ def test_a_moment_a_point_and_a_position(world: World) -> None:
     everything.server.stop()
 
 
-def test_the_second_region_is_enough(world: World) -> None:
+@pytest.mark.demand("R2")
+def test_wal_goes_to_both_regions_by_itself_and_each_alone_leads_to_the_last_row(world: World) -> None:
+    """Nobody closes a segment here: the server does, by ``archive_timeout``. What arrives is what it wrote."""
     world.back_up("full", 2)
-    world.note("in the second region")
-    world.archive_all()
-    copy = world.restore(Target.newest(), repository=2)
-    assert notes(copy)[-1] == "in the second region"
-    copy.server.stop()
+    world.sql("ALTER SYSTEM SET archive_timeout = '1s'", "SELECT pg_reload_conf()")
+    written: dict[str, str] = {}
+    for number in range(3):
+        world.note(f"copied to both {number}")
+        name = world.sql("SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+        wait_until(lambda name=name: (world.sql("SELECT last_archived_wal FROM pg_stat_archiver") or "") >= name, 60)
+        written[name] = hashlib.sha1((world.cluster.data / "pg_wal" / name).read_bytes()).hexdigest()  # noqa: S324
+    world.sql("ALTER SYSTEM RESET archive_timeout", "SELECT pg_reload_conf()")
+    assert len(written) == 3
+    for repository in (1, 2):
+        report = world.wal(repository)
+        assert report.problems == ()
+        held = {segment.name(): [file.sha1 for file in files] for segment, files in report.archive.segments.items()}
+        assert {name: held[name] for name in written} == {name: [sha1] for name, sha1 in written.items()}
+        copy = world.restore(Target.newest(), repository=repository)
+        assert notes(copy)[-3:] == [f"copied to both {number}" for number in range(3)]
+        copy.server.stop()
 
 
 def test_targets_that_nothing_reaches_are_named_before_anything_is_copied(world: World) -> None:
