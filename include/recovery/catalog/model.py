@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from include.recovery.content.model import ContentFingerprint
 from include.recovery.fingerprint.model import DatabaseFingerprint
 
 
@@ -48,7 +49,7 @@ class Volume(Record):
     sha512: str
 
 
-PartRole = Literal["globals", "schema", "data"]
+PartRole = Literal["globals", "schema", "data", "inventory"]
 
 
 class Part(Record):
@@ -183,7 +184,8 @@ class Manifest(Facts):
 
     parts: tuple[Part, ...]
     encryption: Encryption = Encryption()
-    fingerprint: DatabaseFingerprint | None
+    fingerprint: DatabaseFingerprint | None = None
+    content: ContentFingerprint | None = None
     left_out: tuple[LeftOut, ...] = ()
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,7 +20,7 @@ from include.recovery.errors import BackupNotFound, LifeboatError, PolicyError
 from include.recovery.keys.envelope import Keyring
 from include.recovery.keys.escrow import EscrowWrapper
 from include.recovery.policy.files import load_folder, policies_folder
-from include.recovery.policy.models import PostgresSource
+from include.recovery.policy.models import PostgresSource, Source
 from include.recovery.postgres.server import PostgresServer
 from include.recovery.stores.folder import FolderStore
 from include.recovery.stores.port import ObjectStore
@@ -115,18 +115,21 @@ class Desk:
             kind = "postgres" if "postgres" in kinds else None
         return catalog.pick(system, source, kind, wish)
 
-    def source(self, system: str, source: str | None = None) -> PostgresSource:
+    def source(self, system: str, source: str | None = None) -> Source:
         """A source of the policy.
 
         :raises PolicyError: when it is not there, or several are and none was named.
         """
         policy = self.workspace.system(system)
-        if source is not None:
-            return policy.source(source)
-        if len(policy.sources) > 1:
-            names = ", ".join(s.name for s in policy.sources)
-            raise PolicyError([f"{system} has several sources; name one with --source: {names}"])
-        return policy.sources[0]
+        return policy.source(_the_only(system, policy.sources) if source is None else source)
+
+    def database(self, system: str, source: str | None = None) -> PostgresSource:
+        """A PostgreSQL source of the policy.
+
+        :raises PolicyError: when it is not there or of another kind, or when several are and none was named.
+        """
+        policy = self.workspace.system(system)
+        return policy.database(_the_only(system, policy.databases) if source is None else source)
 
     def target(self, system: str, source: str | None = None, connection: str | None = None) -> PostgresServer:
         """The server to restore to.
@@ -136,7 +139,7 @@ class Desk:
         if connection is not None:
             return PostgresServer.from_connection(self.workspace.connections(connection))
         if self.store_url is None or system in self.workspace.policies.systems:
-            return self.workspace.server(self.source(system, source), "restore")
+            return self.workspace.server(self.database(system, source), "restore")
         if "PGHOST" not in self.environ:
             raise LifeboatError(
                 f"{system} has no policy here, so the server to restore to is not known; "
@@ -205,3 +208,11 @@ def desk_of(context: typer.Context) -> Desk:
     if desk is None:
         raise LifeboatError("the command was called without its application")
     return desk
+
+
+def _the_only(system: str, sources: Sequence[Source]) -> str:
+    names = [source.name for source in sources]
+    if len(names) != 1:
+        found = f"several sources; name one with --source: {', '.join(names)}" if names else "no such source"
+        raise PolicyError([f"{system} has {found}"])
+    return names[0]

@@ -18,7 +18,7 @@ from include.recovery.restore_points import keep_point
 def point(context: typer.Context, *, system: System, source: SourceName = None, as_json: AsJson = False) -> None:
     """Make a recovery point now: a named moment that a restore can be aimed at, and compared with row by row."""
     desk = desk_of(context)
-    kept = keep_point(desk.workspace, desk.workspace.system(system), desk.source(system, source))
+    kept = keep_point(desk.workspace, desk.workspace.system(system), desk.database(system, source))
     if as_json:
         put_json(_short(kept.point) | {"stores": kept.stores})
     say(kept.in_words, "green" if kept.point.kind == "verifiable" else "yellow")
@@ -37,7 +37,7 @@ def points(
 ) -> None:
     """List recovery points, newest last: what a restore can be aimed at, and how long writers waited for each."""
     desk = desk_of(context)
-    chosen = desk.source(system, source)
+    chosen = desk.database(system, source)
     kept = RecoveryPoints(desk.workspace.store(store))
     keys = kept.listed(system, chosen.name)[:newest]
     found: list[RecoveryPoint] = []

@@ -44,7 +44,7 @@ def prepare(
             "give --admin CONNECTION for the roles, --physical for the WAL archive, or both", param_hint="--admin"
         )
     desk = desk_of(context)
-    chosen = desk.source(system, source)
+    chosen = desk.database(system, source)
     if admin is not None:
         _prepare_roles(desk, chosen, admin)
     if physical:

@@ -71,7 +71,7 @@ def replace_cluster(
     desk = desk_of(context)
     if put_back and run is None:
         raise typer.BadParameter("--put-back needs --run, which the plan that was made has said")
-    records, chosen = desk.workspace.store(store), desk.source(system, source)
+    records, chosen = desk.workspace.store(store), desk.database(system, source)
     if run is None:
         run = desk.run_id("replace-cluster")
         folder = RunFolder(records, system, run)
@@ -131,7 +131,7 @@ class _Replacement:
     def job(self, **more: Any) -> Job:
         """What the method works with."""
         desk, planned = self.desk, self.planned
-        source = desk.source(self.plan.system, planned.source)
+        source = desk.database(self.plan.system, planned.source)
         server = desk.workspace.cluster(source).with_database(planned.target.database)
         return Job(
             desk.workspace, self.plan, planned, server, Path(f"{planned.safety_copy}.scratch"),

@@ -86,7 +86,7 @@ def restore(
                 "--to restores a whole cluster to a folder: besides it only --source, --store and --no-compare; to "
                 "replace the live database by its state at a moment, run the runbook's scenario point_in_time"
             )
-        chosen = desk.source(system, source)
+        chosen = desk.database(system, source)
         rewind(desk, Rewind(desk.workspace.system(system), chosen, to, store, directory, check))
         return
     if over_live:
@@ -94,7 +94,7 @@ def restore(
             raise typer.BadParameter("--over-live restores to the live database; leave --into and --on away")
         overwriting.overwrite(
             desk,
-            overwriting.Request(system, desk.source(system, source), store, wish, names, run, requester, approve),
+            overwriting.Request(system, desk.database(system, source), store, wish, names, run, requester, approve),
         )
         return
     if approve or run or requester:

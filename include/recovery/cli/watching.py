@@ -54,7 +54,7 @@ def watch(
 def standby(context: typer.Context, *, system: System, source: SourceName = None, as_json: AsJson = False) -> None:
     """Show a hot standby: how far it is behind, its timeline, and whether it is a candidate for a failover."""
     desk = desk_of(context)
-    chosen = desk.source(system, source)
+    chosen = desk.database(system, source)
     if chosen.physical is None or chosen.physical.standby is None:
         raise PolicyError(
             [f"{system}.yaml: source {chosen.name!r} names no 'physical.standby', so there is none to watch"]

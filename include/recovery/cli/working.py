@@ -30,7 +30,7 @@ def backup(
     """Back a system's database up now, such as before an upgrade; a tier of the cluster into each of its stores."""
     desk = desk_of(context)
     policy = desk.workspace.system(system)
-    chosen = desk.source(system, source)
+    chosen = desk.database(system, source)
     if tier is not None and policy.tier(tier).is_physical:
         _back_up_cluster(desk, policy, chosen, policy.tier(tier), note=note, hold=hold, as_json=as_json)
         return
@@ -94,6 +94,6 @@ def sweep(
 def reopen(context: typer.Context, system: System, source: SourceName = None) -> None:
     """Let the application into a database again that a recovery has isolated and then given up."""
     desk = desk_of(context)
-    server = desk.workspace.server(desk.source(system, source), "restore")
+    server = desk.workspace.server(desk.database(system, source), "restore")
     release(server)
     say(f"{server.redacted} takes connections again", "green")

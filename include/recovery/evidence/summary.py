@@ -21,7 +21,7 @@ from include.recovery.evidence.history import (
 from include.recovery.evidence.records import Instant, Record
 from include.recovery.evidence.words import duration, listed, moment
 from include.recovery.pgbackrest.recoverable import recoverable_until
-from include.recovery.policy.models import PostgresSource, ProtectedSystem
+from include.recovery.policy.models import ProtectedSystem, Source
 
 if TYPE_CHECKING:
     from include.recovery.workspace import Workspace
@@ -197,7 +197,7 @@ def summarise(workspace: Workspace, system: str, now: datetime) -> SystemSummary
 def _source(  # noqa: PLR0917 - what was looked at once for all sources
     workspace: Workspace,
     policy: ProtectedSystem,
-    source: PostgresSource,
+    source: Source,
     catalogs: dict[str, Catalog],
     held: dict[str, list[Backup]],
     now: datetime,
@@ -250,7 +250,7 @@ def _source(  # noqa: PLR0917 - what was looked at once for all sources
 def _recoverable(  # noqa: PLR0917 - as above
     workspace: Workspace,
     policy: ProtectedSystem,
-    source: PostgresSource,
+    source: Source,
     own: dict[str, list[Backup]],
     newest: Backup,
     now: datetime,

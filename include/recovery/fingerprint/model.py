@@ -122,6 +122,7 @@ class Comparison(Record):
     :param identical: every row of every table was compared and all is equal; never for a sample.
     :param equal_as_far_as_compared: no difference was found; with ``sampled_tables`` that is a probability.
     :param confidence: what a sample proves, in words; None when every row was hashed.
+    :param unit: what was compared one by one: a ``row`` of a table, or an item of another source, such as a ``file``.
     """
 
     identical: bool
@@ -131,6 +132,7 @@ class Comparison(Record):
     not_compared: tuple[NotCompared, ...]
     sampled_tables: int = 0
     confidence: str | None = None
+    unit: str = "row"
 
     @property
     def equal_as_far_as_compared(self) -> bool:
@@ -140,7 +142,9 @@ class Comparison(Record):
     @property
     def verdict(self) -> str:
         """One sentence for people."""
-        what = f"{_count(self.compared_rows, 'row')} in {_count(self.compared_tables, 'table')}"
+        what = _count(self.compared_rows, self.unit)
+        if self.unit == "row":
+            what += f" in {_count(self.compared_tables, 'table')}"
         if self.identical:
             return f"identical: {what} compared, every one equal"
         if not self.differences:

@@ -10,6 +10,7 @@ from pydantic import Field, StrictInt
 
 from include.recovery.errors import PolicyError
 from include.recovery.policy.base import Line, PolicyModel, Slug, TimeZone, Word
+from include.recovery.policy.content_models import ContentSource
 from include.recovery.policy.objective_models import Approval, Assumable, Objective, Scenario
 from include.recovery.policy.people_models import Contact, Ownership, Review, Role
 from include.recovery.policy.physical_models import Compression, PhysicalOptions, RestorePointOptions, WalArchive
@@ -40,6 +41,7 @@ __all__ = [
     "Compression",
     "Connections",
     "Contact",
+    "ContentSource",
     "Drill",
     "DrillName",
     "Excluded",
@@ -193,6 +195,26 @@ class ProtectedSystem(PolicyModel):
         :raises PolicyError: with the known names.
         """
         return self._named("source", name, {source.name: source for source in self.sources})
+
+    def database(self, name: str) -> PostgresSource:
+        """A PostgreSQL source by its name.
+
+        :raises PolicyError: with the known names; also when the source is of another kind.
+        """
+        return self._named("PostgreSQL source", name, {source.name: source for source in self.databases})
+
+    def content_source(self, name: str) -> ContentSource:
+        """A source that is backed up item by item, by its name.
+
+        :raises PolicyError: with the known names; also when the source is of another kind.
+        """
+        known = {source.name: source for source in self.sources if isinstance(source, ContentSource)}
+        return self._named("source that is backed up item by item", name, known)
+
+    @property
+    def databases(self) -> tuple[PostgresSource, ...]:
+        """The PostgreSQL sources."""
+        return tuple(source for source in self.sources if isinstance(source, PostgresSource))
 
     def tier(self, name: str) -> Tier:
         """A tier by its name.

@@ -9,6 +9,7 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StringConstraint
 
 from include.recovery.policy.base import Line, PolicyModel, Slug, Word
 from include.recovery.policy.physical_models import PhysicalOptions, WalArchive
+from include.recovery.policy.source_kinds.files import FilesSource
 
 _READS = re.compile(r"^(select|with|table|values)\b", re.IGNORECASE)
 
@@ -202,5 +203,5 @@ class PostgresSource(PolicyModel):
     ] = ()
 
 
-Source = PostgresSource
-"""Any source; grows into a union as kinds are added."""
+Source = Annotated[PostgresSource | FilesSource, Field(discriminator="kind")]
+"""Any source. Kinds that are backed up item by item have their models in ``source_kinds/``."""

@@ -3,6 +3,9 @@
     postgres     a database, by pg_dump
     pgbackrest   the whole cluster that such a source is in, by pgBackRest
 
+The others are backed up item by item, and share their verbs (``include/recovery/content/verbs.py``); a module here
+fulfils ``content/port.py`` and is listed in ``CONTENT_KINDS``.
+
 Found by the policy's ``kind``, or for a tier by its method: ``verbs(kind_of(source, tier)).backup(...)``. Operators and
 the command line call these and nothing below them.
 """
@@ -10,39 +13,47 @@ the command line call these and nothing below them.
 from __future__ import annotations
 
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from include.recovery.catalog.model import Record
 from include.recovery.errors import PolicyError
-from include.recovery.policy.models import PostgresSource, Tier
+from include.recovery.policy.models import Source, Tier
+from include.recovery.sources.run_info import RunInfo
 
-KINDS = ("postgres", "pgbackrest")
+if TYPE_CHECKING:
+    from include.recovery.content.verbs import ContentVerbs
+
+__all__ = ["CONTENT_KINDS", "KINDS", "PHYSICAL", "RunInfo", "content_verbs", "kind_of", "verbs"]
+
 PHYSICAL = "pgbackrest"
+CONTENT_KINDS: tuple[str, ...] = ()
+"""Kinds that are backed up item by item."""
+KINDS = ("postgres", PHYSICAL, *CONTENT_KINDS)
 
 
-class RunInfo(Record):
-    """Who or what does something: a task's try, or a person at the command line.
-
-    :param run_id: the same for all tries of one run, so that a retry may take the lease of the try before it.
-    :param url: of the run's page, if it has one.
-    """
-
-    run_id: str
-    try_number: int = 1
-    started_by: str
-    url: str | None = None
-
-
-def verbs(kind: str) -> ModuleType:
+def verbs(kind: str) -> Any:
     """The verbs of a kind of source.
 
     :raises PolicyError: for an unknown kind, naming the known ones.
     """
+    if kind in CONTENT_KINDS:
+        return content_verbs(kind)
     if kind not in KINDS:
         raise PolicyError([f"a source of kind {kind!r} is unknown; known kinds are {', '.join(KINDS)}"])
     return import_module(f"include.recovery.sources.{kind}")
 
 
-def kind_of(source: PostgresSource, tier: Tier | None = None) -> str:
+def content_verbs(kind: str) -> ContentVerbs:
+    """The verbs of a kind that is backed up item by item.
+
+    :raises PolicyError: for another kind.
+    """
+    from include.recovery.content.verbs import ContentVerbs
+
+    if kind not in CONTENT_KINDS:
+        raise PolicyError([f"{kind!r} is no kind that is backed up item by item; those are {', '.join(CONTENT_KINDS)}"])
+    return ContentVerbs(import_module(f"include.recovery.sources.{kind}").KIND)
+
+
+def kind_of(source: Source, tier: Tier | None = None) -> str:
     """The kind of the backups that a tier takes of a source; without a tier, that of the source itself."""
     return PHYSICAL if tier is not None and tier.is_physical else source.kind

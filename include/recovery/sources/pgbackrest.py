@@ -292,7 +292,7 @@ def expire(
 
     def from_repository() -> None:
         system = workspace.system(facts.system)
-        stanza = open_stanza(workspace, system, system.source(facts.source), needed=store)
+        stanza = open_stanza(workspace, system, system.database(facts.source), needed=store)
         remove_backup(stanza.tool, stanza.number(store), physical.label)
 
     return workspace.catalog(store).remove(
@@ -319,7 +319,7 @@ def expire_wal(
     """
     if plan.everything or not plan.continuous:
         return
-    stanza = open_stanza(workspace, system, system.source(source), needed=store)
+    stanza = open_stanza(workspace, system, system.database(source), needed=store)
     bases = [_physical(backups[each.full].manifest).label for each in plan.continuous]
     remove_wal(stanza.tool, stanza.number(store), bases)
 
@@ -357,7 +357,7 @@ def _refuse_damaged_pages(
 
 def _reading(workspace: Workspace, facts: Facts, store: str) -> Stanza:
     system = workspace.system(facts.system)
-    return open_reading(workspace, system, system.source(facts.source), store)
+    return open_reading(workspace, system, system.database(facts.source), store)
 
 
 def _physical(facts: Facts) -> PhysicalBackup:

@@ -13,13 +13,12 @@ from include.recovery.catalog.in_use import in_use
 from include.recovery.catalog.lease import Owner
 from include.recovery.catalog.model import Backup, CompleteBackup, Manifest, Proof, ProofLevel
 from include.recovery.catalog.removal import Removed
-from include.recovery.errors import BackupCorrupt, ManifestInvalid, NotIdentical, Refused
+from include.recovery.errors import NotIdentical, Refused
 from include.recovery.evidence.model import Check, Outcome
 from include.recovery.fingerprint.compare import compare as compare_fingerprints
 from include.recovery.fingerprint.measure import measure_like
 from include.recovery.fingerprint.model import Comparison
 from include.recovery.parts.progress import NO_PROGRESS, Progress
-from include.recovery.parts.read import check_part
 from include.recovery.policy.models import PostgresSource, ProtectedSystem, Tier
 from include.recovery.postgres.backup import BackupOptions, back_up_database
 from include.recovery.postgres.preflight import Readiness, check
@@ -28,7 +27,8 @@ from include.recovery.postgres.server import PostgresServer
 from include.recovery.postgres.tables import TablesReport
 from include.recovery.postgres.tables import restore_tables as restore_tables_of
 from include.recovery.runbook.questions import ask
-from include.recovery.sources import RunInfo
+from include.recovery.sources.run_info import RunInfo, by
+from include.recovery.sources.stored_parts import verify as verify_parts
 from include.recovery.workspace import PRIMARY, Workspace
 
 KIND = "postgres"
@@ -124,7 +124,7 @@ def restore(
     :raises Refused: when the database exists and is not empty.
     """
     manifest = backup.manifest
-    with in_use(workspace.store(store), manifest, _by(run)):
+    with in_use(workspace.store(store), manifest, by(run)):
         return restore_database(
             manifest, workspace.store(store), workspace.catalog(store).key(manifest, workspace.keyring()), target,
             database=database or target.database,
@@ -153,7 +153,7 @@ def restore_tables(
     :param schema: must not exist yet.
     """
     manifest = backup.manifest
-    with in_use(workspace.store(store), manifest, _by(None)):
+    with in_use(workspace.store(store), manifest, by(None)):
         return restore_tables_of(
             manifest, workspace.store(store), workspace.catalog(store).key(manifest, workspace.keyring()), target,
             tables=tables, schema=schema, progress=progress, stop=stop,
@@ -169,32 +169,8 @@ def verify(
     progress: Progress = NO_PROGRESS,
     now: Clock = _now,
 ) -> Proof:
-    """Read every stored part back and compare its SHA-512 with the manifest. Needs no key; leaves a proof.
-
-    :raises BackupCorrupt: naming the first damaged or missing part, after the failed proof was recorded.
-    :raises ManifestInvalid: when it names no part at all: there would be nothing to read, and that proves nothing.
-    """
-    manifest, began = backup.manifest, monotonic()
-    if not manifest.parts:
-        raise ManifestInvalid(f"backup {manifest.name} names no parts, so nothing can be read back; take a new one")
-    by = _by(run)
-    try:
-        with in_use(workspace.store(store), manifest, by):
-            for part in manifest.parts:
-                check_part(workspace.store(store), part, progress=progress)
-    except ManifestInvalid:
-        raise
-    except BackupCorrupt as error:
-        _record(workspace, manifest, store, Proof(
-            level=ProofLevel.STORED, ok=False, at=now(), by=by, store=store, detail=str(error), failures=(str(error),),
-            seconds=round(monotonic() - began, 3),
-        ))
-        raise
-    return _record(workspace, manifest, store, Proof(
-        level=ProofLevel.STORED, ok=True, at=now(), by=by, store=store,
-        detail=f"all {len(manifest.parts)} parts ({manifest.stored_size} bytes) have the SHA-512 that was written",
-        seconds=round(monotonic() - began, 3),
-    ))
+    """Read every stored part back and compare its SHA-512 with the manifest. Needs no key; leaves a proof."""
+    return verify_parts(workspace, backup, store=store, run=run, progress=progress, now=now)
 
 
 def compare(
@@ -236,7 +212,7 @@ def compare(
         level=ProofLevel.IDENTICAL if whole or (comparison.differences and chosen is None) else ProofLevel.RESTORED,
         ok=comparison.equal_as_far_as_compared,
         at=now(),
-        by=_by(run),
+        by=by(run),
         store=store,
         detail=comparison.verdict,
         failures=tuple(difference.message for difference in comparison.differences),
@@ -266,7 +242,7 @@ def validate(
     )
     if checks:
         _record(workspace, manifest, store, Proof(
-            level=ProofLevel.VALIDATED, ok=not wrong, at=now(), by=_by(run), store=store,
+            level=ProofLevel.VALIDATED, ok=not wrong, at=now(), by=by(run), store=store,
             detail=f"{len(checks) - len(wrong)} of {len(checks)} questions answered as expected", failures=wrong,
             seconds=round(monotonic() - began, 3),
         ))
@@ -284,17 +260,13 @@ def expire(
     :raises ObjectLocked: when nothing locks it, and the store's credentials for expiry may not delete it either.
     """
     return workspace.catalog(store).remove(
-        backup.manifest, why=why, by=_by(run), deleter=workspace.deleter(store)
+        backup.manifest, why=why, by=by(run), deleter=workspace.deleter(store)
     )
 
 
 def describe(source: PostgresSource) -> str:
     """What the source is, in words."""
     return f"PostgreSQL database {source.database}, dumped in {source.logical.streams} streams"
-
-
-def _by(run: RunInfo | None) -> str:
-    return run.started_by if run else "by hand"
 
 
 def _excluded(source: PostgresSource) -> dict[str, str]:
@@ -309,7 +281,7 @@ def _in_words(found: Readiness) -> str:
 def _streams(workspace: Workspace, manifest: Manifest) -> int:
     source = next(
         (source for system in workspace.policies.systems.values() if system.system == manifest.system
-         for source in system.sources if source.name == manifest.source), None
+         for source in system.databases if source.name == manifest.source), None
     )
     return source.logical.streams if source else 2
 

@@ -12,7 +12,7 @@ from include.recovery.catalog.model import Backup
 from include.recovery.errors import LifeboatError
 from include.recovery.pgbackrest.protection import Protection, watch_primary
 from include.recovery.policy.last_valid import last_valid
-from include.recovery.policy.models import PRIMARY, PostgresSource, ProtectedSystem
+from include.recovery.policy.models import PRIMARY, PostgresSource, ProtectedSystem, Source
 from include.recovery.workspace import Workspace
 
 Answer = TypeVar("Answer")
@@ -109,7 +109,7 @@ class Subject:
 
     look: Look
     system: ProtectedSystem
-    source: PostgresSource
+    source: Source
     known: Mapping[str, datetime]
 
     @property

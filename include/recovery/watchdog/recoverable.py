@@ -13,6 +13,7 @@ from include.recovery.errors import LifeboatError, SourceUnavailable
 from include.recovery.evidence.words import duration, moment
 from include.recovery.pgbackrest.archiver import ArchiverState
 from include.recovery.policy.durations import print_duration
+from include.recovery.policy.models import PostgresSource
 from include.recovery.policy.rpo import has_base, worst_loss
 from include.recovery.postgres.heartbeat import read_heartbeat
 from include.recovery.watchdog.look import Subject, ToldElsewhere
@@ -119,11 +120,14 @@ def recoverable(subject: Subject) -> Iterator[Concern]:
 
 def heart_beats(subject: Subject) -> Iterator[Concern]:
     """Whether the heartbeat is written: without it, no restore can tell what it lost."""
-    physical = subject.source.physical
-    if physical is None or subject.now - subject.known_since("source") <= _LATE_BEATS * physical.heartbeat:
+    source = subject.source
+    physical = source.physical
+    if not isinstance(source, PostgresSource) or physical is None:
+        return
+    if subject.now - subject.known_since("source") <= _LATE_BEATS * physical.heartbeat:
         return
     try:
-        beat = read_heartbeat(subject.look.workspace.server(subject.source))
+        beat = read_heartbeat(subject.look.workspace.server(source))
     except SourceUnavailable as error:
         if subject.source.wal is None:
             raise

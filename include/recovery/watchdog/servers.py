@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from include.recovery.concerns import Concern
+from include.recovery.policy.models import PostgresSource
 from include.recovery.postgres.standby import Limits, watch
 from include.recovery.watchdog.look import Subject
 
@@ -20,13 +21,11 @@ def primary(subject: Subject) -> Iterator[Concern]:
 
 def standby(subject: Subject) -> Iterator[Concern]:
     """Whether the hot standby keeps up and would do for a failover."""
-    physical = subject.source.physical
-    if physical is None or physical.standby is None:
+    source = subject.source
+    if not isinstance(source, PostgresSource) or source.physical is None or source.physical.standby is None:
         return
     workspace = subject.look.workspace
-    report = watch(
-        workspace.cluster(subject.source, standby=True), workspace.cluster(subject.source), Limits(), now=subject.now
-    )
+    report = watch(workspace.cluster(source, standby=True), workspace.cluster(source), Limits(), now=subject.now)
     for concern in report.concerns:
         # The primary and its slots are judged above, with what is known of its disk.
         if concern.cause.startswith("standby"):

@@ -62,7 +62,7 @@ class Job:
     @property
     def source(self) -> PostgresSource:
         """The source in the policy."""
-        return self.workspace.system(self.plan.system).source(self.planned.source)
+        return self.workspace.system(self.plan.system).database(self.planned.source)
 
 
 @dataclass(frozen=True)
