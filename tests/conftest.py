@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.fixtures.browser",
     "tests.fixtures.demands_plugin",
     "tests.fixtures.order",
+    "tests.fixtures.content",
 ]
 
 # The tree may not be writable, and a shared machine is slow at times.
