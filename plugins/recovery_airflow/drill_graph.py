@@ -8,6 +8,7 @@ from airflow.sdk import TaskGroup, chain
 
 from include.recovery.policy.models import Drill, ProtectedSystem
 from include.recovery.policy.tier_models import RANDOM_SECOND
+from recovery_airflow.content_graph import drill_contents
 from recovery_airflow.operators.physical_drill import (
     DrillArchiveCheckOperator,
     HeartbeatCheckOperator,
@@ -34,26 +35,31 @@ def drill_clusters(system: ProtectedSystem, cadence: str, drill: Drill) -> None:
     """Recover to a point, compare, ask, check pages; recover to a random second, check it; report, tear down, judge.
 
     A drill of random seconds alone leaves out all that is about the point. The copy of the second stands on what the
-    copy of the point has left on the disk, so it comes last; it is made also when that one turned out wrong.
+    copy of the point has left on the disk, so it comes last; it is made also when that one turned out wrong. Sources of
+    other kinds are restored from their newest backup and compared in the same run.
     """
     of: dict[str, Any] = {"system": system.system, "store": drill.store, "evidence": "drills", **ON_SCRATCH}
     to_point = drill.recovery_point != RANDOM_SECOND
     report = PhysicalDrillReportOperator(task_id="report", system=system.system, cadence=cadence, store=drill.store)
+    evidence = {"system": system.system, "evidence": "drills"}
+    drill_contents(system, drill, "newest", evidence=evidence, place=ON_SCRATCH, report=report)
+    known = {source.name for source in system.databases}
+    databases = [name for name in drill.sources if name in known]
     with TaskGroup("scratch"):
-        all_of = {"system": system.system, "sources": drill.sources, **ON_SCRATCH}
+        all_of = {"system": system.system, "sources": databases, **ON_SCRATCH}
         room = ScratchRoomOperator(task_id="make_room", evidence="drills", **all_of)
         stop = ScratchServerStopOperator(task_id="stop", **all_of)
     stop.as_teardown(setups=room, on_failure_fail_dagrun=True)
     wish = f"{{{{ params.{Field.RECOVERY_POINT} }}}}"
     picks = {}
     with TaskGroup("choose"):
-        for source in drill.sources:
+        for source in databases:
             DrillArchiveCheckOperator(task_id=f"check_archive__{source}", source=source, **of) >> report
             if to_point:
                 picks[source] = PickPointOperator(task_id=f"pick_point__{source}", source=source, wish=wish, **of)
     proven = prove_points(room, picks, of)
     with TaskGroup("second"):
-        for source in drill.sources:
+        for source in databases:
             pick = PickSecondOperator(task_id=f"pick_second__{source}", source=source, **of)
             recover = RecoverSecondOperator(
                 task_id=f"recover_second__{source}",

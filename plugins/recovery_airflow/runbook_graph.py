@@ -83,7 +83,7 @@ def runbook(system: ProtectedSystem) -> None:
                     operator(
                         task_id=f"{verb}__{source.name}", source=source.name, plan=plan.output, **common, **ON_SCRATCH
                     )
-                    for source in system.sources
+                    for source in system.databases
                 ]
                 for verb, operator in verbs.items()
             ]

@@ -13,8 +13,10 @@ from include.recovery.policy.models import Drill, ProtectedSystem, Tier
 from include.recovery.policy.pools import REPLICATION_POOL, RESTORE_POOL, cluster_pool_of, pool_of
 from include.recovery.restore_points import pointed_sources
 from include.recovery.retention.gather import stores_of
+from recovery_airflow.content_graph import drill_contents
 from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of, on_host
 from recovery_airflow.operators.archive import ReplayProofOperator, WalArchiveCheckOperator
+from recovery_airflow.operators.content import ContentBackupOperator
 from recovery_airflow.operators.logical_backup import AnnounceBackupsOperator, PgDumpOperator, PrecheckOperator
 from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBackupOperator
 from recovery_airflow.operators.offsite_copy import FindMissingCopiesOperator, S3ReplicateOperator
@@ -32,18 +34,20 @@ from recovery_airflow.operators.verification import (
 )
 from recovery_airflow.trigger_form import Field
 
+BackupOperator = PgDumpOperator | PgBackRestBackupOperator | ContentBackupOperator
 SCRATCH_PLACE: dict[str, Any] = {"queue": SCRATCH_QUEUE} if SCRATCH_QUEUE else {}
 """Arguments of tasks that must run on the worker where scratch servers are."""
 ON_SCRATCH: dict[str, Any] = {"pool": RESTORE_POOL} | SCRATCH_PLACE
 """Arguments of tasks that work on a scratch server: a slot of the restore pool, on the worker where the server is."""
 
 
-def back_up_sources(system: ProtectedSystem, tier: Tier) -> list[PgDumpOperator]:
+def back_up_sources(system: ProtectedSystem, tier: Tier) -> list[BackupOperator]:
     """Look at each source, back it up, and read back what is stored; sources side by side.
 
     :returns: the tasks that back up, whose results name the new backups.
     """
-    dumps = []
+    dumps: list[BackupOperator] = []
+    databases = {source.name for source in system.databases}
     with TaskGroup("precheck"):
         prechecks = {
             source: PrecheckOperator(
@@ -53,8 +57,9 @@ def back_up_sources(system: ProtectedSystem, tier: Tier) -> list[PgDumpOperator]
         }
     with TaskGroup("back_up"):
         for source in tier.sources:
-            dump = PgDumpOperator(
-                task_id=f"dump__{source}",
+            is_database = source in databases
+            dump = (PgDumpOperator if is_database else ContentBackupOperator)(
+                task_id=f"dump__{source}" if is_database else f"save__{source}",
                 system=system.system,
                 source=source,
                 tier=tier.name,
@@ -71,11 +76,12 @@ def back_up_sources(system: ProtectedSystem, tier: Tier) -> list[PgDumpOperator]
                 system=system.system,
                 source=dump.source,
                 backup=dump.returns("backup"),
+                new=dump.returns("new"),
             )
     return dumps
 
 
-def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[PgBackRestBackupOperator]:
+def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[BackupOperator]:
     """Look at each cluster, back it up to the repository of each store, and check what arrived there.
 
     All tiers of a cluster share one slot, so an hourly increment that meets the daily full waits for it. A full backup
@@ -83,7 +89,7 @@ def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[PgBackRestBack
 
     :returns: the tasks that back up, whose results name the new backups.
     """
-    backups = []
+    backups: list[BackupOperator] = []
     with TaskGroup("precheck"):
         prechecks = {
             source: PrecheckOperator(
@@ -125,7 +131,7 @@ def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[PgBackRestBack
     return backups
 
 
-def announce_backups(system: ProtectedSystem, dumps: Sequence[PgDumpOperator | PgBackRestBackupOperator]) -> None:
+def announce_backups(system: ProtectedSystem, dumps: Sequence[BackupOperator]) -> None:
     """Hand the new backups over to replication, once every one of them was checked; then the verdict.
 
     A recovery point that could not be made reddens the run, and keeps no good backup from being copied.
@@ -136,7 +142,7 @@ def announce_backups(system: ProtectedSystem, dumps: Sequence[PgDumpOperator | P
         backups=[dump.output for dump in dumps],
         outlets=[backups_of(system.system)],
     )
-    verdict = VerdictOperator(task_id="verdict", system=system.system)
+    verdict = VerdictOperator(task_id="verdict", system=system.system, may_be_skipped=("announce",))
     for dump in dumps:
         dump >> [task for task in dump.downstream_list if task.task_id.startswith("verify.")] >> announce
     announce >> verdict
@@ -145,7 +151,7 @@ def announce_backups(system: ProtectedSystem, dumps: Sequence[PgDumpOperator | P
 
 
 def point_after(
-    system: ProtectedSystem, dumps: Sequence[PgDumpOperator | PgBackRestBackupOperator]
+    system: ProtectedSystem, dumps: Sequence[BackupOperator]
 ) -> list[RecoveryPointOperator]:
     """After the backups of a source, a recovery point, where its policy wants verifiable ones.
 
@@ -231,20 +237,29 @@ def check_archives(system: ProtectedSystem) -> None:
 
 
 def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:
-    """Restore on a scratch server, compare, validate, report, tear down, judge."""
+    """Restore, compare, validate, report, tear down, judge: databases on a scratch server, other sources in folders."""
     evidence: dict[str, Any] = {"system": system.system, "evidence": "drills"}
     report = DrillReportOperator(task_id="report", system=system.system, cadence=cadence, store=drill.store)
-    verdict = VerdictOperator(task_id="verdict", system=system.system)
+    wish = f"{{{{ params.{Field.RECOVERY_POINT} }}}}"
+    drill_contents(system, drill, wish, evidence=evidence, place=ON_SCRATCH, report=report)
+    known = {source.name for source in system.databases}
+    if databases := [name for name in drill.sources if name in known]:
+        stop = drill_databases(drill, databases, wish, evidence=evidence, report=report)
+        # The report is outside what the scratch server frames, so that it is written also when no server would start.
+        stop >> report
+    report >> VerdictOperator(task_id="verdict", system=system.system)
+
+
+def drill_databases(
+    drill: Drill, databases: Sequence[str], wish: str, *, evidence: dict[str, Any], report: DrillReportOperator
+) -> ScratchServerStopOperator:
+    """Restore databases on one scratch server and compare every row; the task that tears the server down."""
     with TaskGroup("choose"):
         picks = {
             source: PickBackupOperator(
-                task_id=f"pick__{source}",
-                source=source,
-                store=drill.store,
-                wish=f"{{{{ params.{Field.RECOVERY_POINT} }}}}",
-                **evidence,
+                task_id=f"pick__{source}", source=source, store=drill.store, wish=wish, **evidence
             )
-            for source in drill.sources
+            for source in databases
         }
     with TaskGroup("scratch"):
         start = ScratchServerStartOperator(
@@ -253,7 +268,7 @@ def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:
             **evidence,
             **ON_SCRATCH,
         )
-        stop = ScratchServerStopOperator(task_id="stop", system=system.system, **ON_SCRATCH)
+        stop = ScratchServerStopOperator(task_id="stop", system=evidence["system"], **ON_SCRATCH)
     stop.as_teardown(setups=start, on_failure_fail_dagrun=True)
     with TaskGroup("restore"):
         restores = {
@@ -274,8 +289,7 @@ def drill_sources(system: ProtectedSystem, cadence: str, drill: Drill) -> None:
             validate = ValidationQueriesOperator(task_id=f"query__{source}", **of_this, **ON_SCRATCH)
             chain(restore, compare, validate, [stop, report])
     chain(list(picks.values()), start, list(restores.values()))
-    # The report is outside what the scratch server frames, so that it is written also when no server would start.
-    chain(stop, report, verdict)
+    return stop
 
 
 def recover_by_priority(systems: Sequence[ProtectedSystem]) -> None:

@@ -6,15 +6,15 @@ says until when the archive is known to lead, and what is wrong with it, so that
 
 from __future__ import annotations
 
-import contextlib
 from typing import Literal
 
 from pydantic import AwareDatetime, ValidationError
 
+from include.recovery.catalog.latest import put_latest
 from include.recovery.catalog.layout import source_prefix
 from include.recovery.catalog.model import Record
 from include.recovery.concerns import Concern, Severity
-from include.recovery.errors import LifeboatError, ObjectMissing
+from include.recovery.errors import ObjectMissing
 from include.recovery.stores.port import ObjectStore
 
 By = Literal["replay", "check"]
@@ -91,12 +91,7 @@ class ArchiveProofs:
         :raises StoreUnavailable: when the store does not answer.
         """
         key = _key(proof.system, proof.source, proof.store, proof.by)
-        self._store.put(key, proof.model_dump_json(indent=1).encode())
-        # Nobody reads the old ones; where they cannot be removed, they only take room.
-        with contextlib.suppress(LifeboatError):
-            for version in self._deleter.versions(key):
-                if version.key == key and not version.latest:
-                    self._deleter.delete(key, version.id)
+        put_latest(self._store, key, proof.model_dump_json(indent=1).encode(), self._deleter)
 
 
 def found(concerns: tuple[Concern, ...]) -> tuple[Found, ...]:

@@ -173,10 +173,12 @@ class Summary(Facts):
 
     :param stored_size: bytes of all volumes; of a physical backup, what the repository holds for it.
     :param tables: how many tables' rows it holds; 0 when nobody counted.
+    :param items: how many items of a source that is no database.
     """
 
     stored_size: int
     tables: int
+    items: int = 0
 
 
 class Manifest(Facts):
@@ -202,10 +204,15 @@ class Manifest(Facts):
             return len(self.fingerprint.tables)
         return sum(len(part.tables) for part in self.parts)
 
+    @property
+    def items(self) -> int:
+        """How many items of a source that is no database it holds."""
+        return self.content.items if self.content is not None else 0
+
     def summary(self) -> Summary:
         """Its row in the index."""
         facts = {name: getattr(self, name) for name in Facts.model_fields}
-        return Summary(**facts, stored_size=self.stored_size, tables=self.tables)
+        return Summary(**facts, stored_size=self.stored_size, tables=self.tables, items=self.items)
 
 
 def identity(system: str, source: str, kind: str, backup_id: str) -> dict[str, str]:

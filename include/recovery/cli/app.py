@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from include.recovery import errors
 from include.recovery.cli import (
+    contents,
     pointing,
     protecting,
     proving,
@@ -99,6 +100,7 @@ app.command("compare")(proving.compare)
 app.command("evidence")(reading.evidence)
 app.command("backup")(working.backup)
 app.command("restore")(restoring.restore)
+app.command("put-back")(contents.put_back)
 app.command("prepare")(protecting.prepare)
 app.command("point")(pointing.point)
 app.command("beat")(protecting.beat)

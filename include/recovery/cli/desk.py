@@ -20,8 +20,9 @@ from include.recovery.errors import BackupNotFound, LifeboatError, PolicyError
 from include.recovery.keys.envelope import Keyring
 from include.recovery.keys.escrow import EscrowWrapper
 from include.recovery.policy.files import load_folder, policies_folder
-from include.recovery.policy.models import PostgresSource, Source
+from include.recovery.policy.models import ContentSource, PostgresSource, Source
 from include.recovery.postgres.server import PostgresServer
+from include.recovery.sources.run_info import RunInfo
 from include.recovery.stores.folder import FolderStore
 from include.recovery.stores.port import ObjectStore
 from include.recovery.stores.s3 import S3Store
@@ -131,6 +132,12 @@ class Desk:
         policy = self.workspace.system(system)
         return policy.database(_the_only(system, policy.databases) if source is None else source)
 
+    def content_source(self, system: str, source: str | None = None) -> ContentSource | None:
+        """The source, when it is one that is backed up item by item; None for a database, or without a policy."""
+        policy = self.workspace.policies.systems.get(system)
+        named = [each for each in policy.sources if source in {None, each.name}] if policy else []
+        return named[0] if len(named) == 1 and isinstance(named[0], ContentSource) else None
+
     def target(self, system: str, source: str | None = None, connection: str | None = None) -> PostgresServer:
         """The server to restore to.
 
@@ -216,3 +223,13 @@ def _the_only(system: str, sources: Sequence[Source]) -> str:
         found = f"several sources; name one with --source: {', '.join(names)}" if names else "no such source"
         raise PolicyError([f"{system} has {found}"])
     return names[0]
+
+
+def run_info(desk: Desk, what: str) -> RunInfo:
+    """What the records of this command say about who did it."""
+    return RunInfo(run_id=desk.run_id(what), try_number=1, started_by=f"{desk.person()} (lifeboat {what})", url=None)
+
+
+def split(names: str | None) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(name.strip() for name in (names or "").split(",") if name.strip())

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from include.recovery.catalog.model import CompleteBackup
-from include.recovery.cli.desk import Desk, desk_of
+from include.recovery.cli.contents import prove
+from include.recovery.cli.desk import Desk, desk_of, run_info, split
 from include.recovery.cli.output import bar, say
 from include.recovery.cli.reading import Kind, SourceName, StoreName, System, Wish
 from include.recovery.errors import NotIdentical
@@ -21,7 +22,7 @@ from include.recovery.fingerprint.measure import measure_like
 from include.recovery.fingerprint.model import Comparison
 from include.recovery.postgres.scratch import ScratchServer, version_needed
 from include.recovery.postgres.server import PostgresServer
-from include.recovery.sources import RunInfo, verbs
+from include.recovery.sources import CONTENT_KINDS, verbs
 
 
 def verify(
@@ -58,7 +59,9 @@ def verify(
         )
     parts = plural(len(manifest.parts), "part")
     say(f"{manifest.name} in store {store}: {parts}, {size(manifest.stored_size)}, SHA-512 as written", "green")
-    if restore:
+    if restore and manifest.kind in CONTENT_KINDS:
+        prove(desk, backup, store, scratch)
+    elif restore:
         with scratch_copy(desk, backup, store, scratch) as copy:
             compare_with(desk, backup, copy, store=store)
 
@@ -170,13 +173,3 @@ def _compared(backup: CompleteBackup, live: PostgresServer, tables: tuple[str, .
         raise NotIdentical(f"backup {backup.manifest.name} has no fingerprint to compare with; take a new one")
     chosen = tables or None
     return compare_fingerprints(expected, measure_like(expected, live.connect, tables=chosen), tables=chosen)
-
-
-def run_info(desk: Desk, what: str) -> RunInfo:
-    """What the records of this command say about who did it."""
-    return RunInfo(run_id=desk.run_id(what), try_number=1, started_by=f"{desk.person()} (lifeboat {what})", url=None)
-
-
-def split(names: str | None) -> tuple[str, ...]:
-    """Names separated by commas."""
-    return tuple(name.strip() for name in (names or "").split(",") if name.strip())

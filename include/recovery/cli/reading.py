@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from include.recovery.catalog.index import Going
-from include.recovery.catalog.model import Backup, CompleteBackup, Manifest
+from include.recovery.catalog.model import Backup, CompleteBackup, Manifest, Summary
 from include.recovery.catalog.removal import until_words
 from include.recovery.cli.desk import Desk, desk_of
 from include.recovery.cli.output import good_or_bad, level_text, out, put_facts, put_json, put_table, say
@@ -56,7 +56,7 @@ def list_backups(
     going = catalog.going()
     zones = {name: policy.time_zone for name, policy in desk.workspace.policies.systems.items()}
     put_table(
-        ("system", "source", "backup", "of", "age", "tier", "proof", "tables", "stored", "note"),
+        ("system", "source", "backup", "of", "age", "tier", "proof", "holds", "stored", "note"),
         [
             (
                 b.manifest.system,
@@ -66,7 +66,7 @@ def list_backups(
                 duration(now - b.manifest.snapshot_at),
                 b.manifest.tier or "by hand",
                 level_text(b.level, damaged=b.damaged),
-                "cluster" if b.manifest.physical else str(b.manifest.tables),
+                _holds(b.manifest),
                 size(b.manifest.stored_size),
                 _remarks(b, going.get(b.manifest.prefix)),
             )
@@ -99,7 +99,6 @@ def show(
     zone = known.time_zone if known else "UTC"
     manifest = backup.manifest
     versions = ", ".join(f"{name} {version}" for name, version in manifest.tool_versions.items())
-    fingerprint = manifest.fingerprint
     facts: dict[str, str | Text] = {
         "backup": manifest.name,
         "store": backup.store or store,
@@ -107,14 +106,10 @@ def show(
         "snapshot": f"{moment(manifest.snapshot_at, zone)}, {duration(desk.now() - manifest.snapshot_at)} ago",
         "taken": f"in {duration(manifest.finished_at - manifest.started_at)} by {manifest.started_by}",
         "tier": manifest.tier or "by hand",
-        "database": f"{_databases(manifest)}, {size(manifest.source_size)}, "
-        f"PostgreSQL {manifest.server_version}",
+        "holds": _contents(manifest),
         "stored": _stored(manifest),
         "tools": versions,
-        "fingerprint": "none"
-        if fingerprint is None
-        else f"{plural(len(fingerprint.tables), 'table')}, "
-        f"{plural(sum(table.rows for table in fingerprint.tables.values()), 'row')}",
+        "fingerprint": _fingerprint(manifest),
         "remarks": _remarks(backup) or "none",
     }
     put_facts(facts)
@@ -136,6 +131,26 @@ def show(
             for proof in backup.proofs
         ],
     )
+
+
+def _holds(facts: Summary | Manifest) -> str:
+    if facts.physical:
+        return "cluster"
+    return plural(facts.items, "item") if facts.items else plural(facts.tables, "table")
+
+
+def _contents(manifest: Manifest) -> str:
+    if manifest.content is not None:
+        server = f", {manifest.kind} {manifest.server_version}" if manifest.server_version else ""
+        return f"{plural(manifest.content.items, 'item')}, {size(manifest.source_size)}{server}"
+    return f"{_databases(manifest)}, {size(manifest.source_size)}, PostgreSQL {manifest.server_version}"
+
+
+def _fingerprint(manifest: Manifest) -> str:
+    if manifest.content is not None:
+        return f"{plural(manifest.content.items, 'item')}, {manifest.content.sha512[:16]}"
+    found = manifest.fingerprint
+    return "none" if found is None else f"{plural(len(found.tables), 'table')}, {plural(found.rows, 'row')}"
 
 
 def _databases(manifest: Manifest) -> str:

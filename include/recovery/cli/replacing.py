@@ -14,10 +14,9 @@ from typing import Annotated, Any
 import typer
 from rich.markdown import Markdown
 
-from include.recovery.cli.desk import Desk, desk_of
+from include.recovery.cli.desk import Desk, desk_of, run_info
 from include.recovery.cli.output import bar, err, say
 from include.recovery.cli.overwriting import approve_as
-from include.recovery.cli.proving import run_info
 from include.recovery.cli.reading import SourceName, StoreName, System
 from include.recovery.errors import ApprovalMissing, NotIdentical, Refused
 from include.recovery.evidence.history import read_reports

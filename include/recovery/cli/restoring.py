@@ -10,9 +10,10 @@ import typer
 
 from include.recovery.catalog.model import CompleteBackup
 from include.recovery.cli import overwriting
-from include.recovery.cli.desk import Desk, desk_of
+from include.recovery.cli.contents import restore_copy
+from include.recovery.cli.desk import Desk, desk_of, split
 from include.recovery.cli.output import bar, say
-from include.recovery.cli.proving import compare_with, restore_into, split
+from include.recovery.cli.proving import compare_with, restore_into
 from include.recovery.cli.reading import SourceName, StoreName, System, Wish
 from include.recovery.cli.rewinding import Rewind, rewind
 from include.recovery.errors import Refused
@@ -33,11 +34,17 @@ def restore(
     store: StoreName = "primary",
     into: Annotated[
         str | None,
-        typer.Option(help="Name of the new database, with --tables of the new schema; default: one with the time."),
+        typer.Option(
+            help="Name of the new database, with --tables of the new schema; default: one with the time. Of a "
+            "source that is no database, the new folder."
+        ),
     ] = None,
     tables: Annotated[
         str | None,
-        typer.Option(help="Only these tables, separated by commas, such as public.users; only their parts are read."),
+        typer.Option(
+            help="Only these tables, separated by commas, such as public.users; only their parts are read. Of a source "
+            "that is no database, beginnings of names."
+        ),
     ] = None,
     on: Annotated[str | None, typer.Option(help="Connection to another server to restore to.")] = None,
     check: Annotated[
@@ -78,6 +85,17 @@ def restore(
     """
     desk = desk_of(context)
     names = split(tables)
+    content = desk.content_source(system, source)
+    if content is not None:
+        if to or directory or on or over_live or approve or run or requester or into is None:
+            raise typer.BadParameter(
+                f"{content.name} is restored as a copy: name its folder with --into, and what of it with --tables; to "
+                "put it back in its place, see `lifeboat put-back`"
+            )
+        restore_copy(
+            desk, content, system, wish=wish, store=store, folder=Path(into), only=names, check=check
+        )
+        return
     if to is not None or directory is not None:
         if to is None or directory is None:
             raise typer.BadParameter("--to and --directory go together: to which moment, and into which folder")

@@ -7,9 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from include.recovery.cli.desk import Desk, desk_of
+from include.recovery.cli.desk import Desk, desk_of, run_info
 from include.recovery.cli.output import level_text, put_json, put_table, say
-from include.recovery.cli.proving import run_info
 from include.recovery.cli.reading import AsJson, SourceName, System
 from include.recovery.errors import Refused
 from include.recovery.evidence.words import moment, plural, size

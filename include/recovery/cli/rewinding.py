@@ -8,9 +8,8 @@ from pathlib import Path
 
 from include.recovery.catalog.model import CompleteBackup
 from include.recovery.catalog.points import RecoveryPoints
-from include.recovery.cli.desk import Desk
+from include.recovery.cli.desk import Desk, run_info
 from include.recovery.cli.output import bar, say
-from include.recovery.cli.proving import run_info
 from include.recovery.errors import NotIdentical, Refused
 from include.recovery.evidence.words import duration, moment, plural, size
 from include.recovery.pgbackrest.restore import Restored

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from include.recovery.cli.desk import Desk, desk_of
+from include.recovery.cli.contents import back_up
+from include.recovery.cli.desk import Desk, desk_of, run_info
 from include.recovery.cli.output import bar, put_json, say
-from include.recovery.cli.proving import run_info
 from include.recovery.cli.reading import AsJson, SourceName, StoreName, System
 from include.recovery.evidence.words import duration, plural, size
 from include.recovery.policy.durations import parse_duration
-from include.recovery.policy.models import PostgresSource, ProtectedSystem, Tier
+from include.recovery.policy.models import ContentSource, PostgresSource, ProtectedSystem, Tier
 from include.recovery.postgres.swap import release
 from include.recovery.sources import kind_of, verbs
 
@@ -27,10 +27,13 @@ def backup(
     hold: Annotated[bool, typer.Option("--hold", help="Keep it until somebody lifts the hold.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Back a system's database up now, such as before an upgrade; a tier of the cluster into each of its stores."""
+    """Back a source up now, such as before an upgrade; a tier of a database's cluster into each of its stores."""
     desk = desk_of(context)
     policy = desk.workspace.system(system)
-    chosen = desk.database(system, source)
+    chosen = desk.source(system, source)
+    if isinstance(chosen, ContentSource):
+        back_up(desk, policy, chosen, policy.tier(tier) if tier else None, note=note, hold=hold, as_json=as_json)
+        return
     if tier is not None and policy.tier(tier).is_physical:
         _back_up_cluster(desk, policy, chosen, policy.tier(tier), note=note, hold=hold, as_json=as_json)
         return

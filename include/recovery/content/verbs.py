@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from include.recovery.catalog.in_use import in_use
 from include.recovery.catalog.lease import Owner
+from include.recovery.catalog.looks import SourceLook, keep_look
 from include.recovery.catalog.model import Backup, CompleteBackup, Manifest, Proof, ProofLevel
 from include.recovery.catalog.removal import Removed
 from include.recovery.content.compare import Change, changes
@@ -128,6 +129,20 @@ class ContentVerbs:
         content = workspace.catalog(store).complete(newest).manifest.content
         live = measured(self.kind.live_items(self.site(workspace, system, source, stop=stop, now=now)))
         return Unchanged(newest, at) if content is not None and live.sha512 == content.sha512 else None
+
+    def look(
+        self, workspace: Workspace, system: ProtectedSystem, source: ContentSource, tier: Tier, *, run: RunInfo,
+        stop: threading.Event | None = None, now: Callable[[], datetime] = _now,
+    ) -> Unchanged | None:  # fmt: skip
+        """``unchanged``, kept for the age of the newest recoverable point."""
+        seen = self.unchanged(workspace, system, source, stop=stop, now=now)
+        if seen is not None:
+            look = SourceLook(
+                system=system.system, source=source.name, tier=tier.name, kind=self.kind.name,
+                backup=seen.backup.manifest.id, at=seen.at, by=run.started_by,
+            )  # fmt: skip
+            keep_look(workspace.store(PRIMARY), look, workspace.deleter(PRIMARY))
+        return seen
 
     def restore(
         self,

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from include.recovery.catalog.catalog import Catalog
+from include.recovery.catalog.looks import newest_look
 from include.recovery.catalog.model import Backup, ProofLevel
 from include.recovery.errors import LifeboatError
 from include.recovery.evidence.history import (
@@ -21,7 +22,7 @@ from include.recovery.evidence.history import (
 from include.recovery.evidence.records import Instant, Record
 from include.recovery.evidence.words import duration, listed, moment
 from include.recovery.pgbackrest.recoverable import recoverable_until
-from include.recovery.policy.models import ProtectedSystem, Source
+from include.recovery.policy.models import PRIMARY, ProtectedSystem, Source
 
 if TYPE_CHECKING:
     from include.recovery.workspace import Workspace
@@ -261,6 +262,13 @@ def _recoverable(  # noqa: PLR0917 - as above
     The archive is looked at, for nobody knows otherwise whether WAL arrives, and without a hole.
     """
     best = newest.manifest.snapshot_at, f"backup {newest.manifest.id}"
+    for tier in (each for each in policy.tiers_of(source) if each.only_when_changed):
+        try:
+            look = newest_look(workspace.store(PRIMARY), policy.system, source.name, tier.name)
+        except LifeboatError:
+            continue  # that the store does not answer was told when its backups were listed
+        if look is not None and look.backup == newest.manifest.id and look.at <= now:
+            best = max(best, (look.at, f"backup {look.backup}, which the source has held unchanged until then"))
     for store, backups in own.items():
         bases = [b for b in backups if b.manifest.physical and not b.damaged and b.manifest.snapshot_at <= now]
         if source.wal is None or not bases or store not in policy.repository_stores(source):

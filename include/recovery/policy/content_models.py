@@ -23,6 +23,9 @@ class ContentSource(PolicyModel):
         Slug,
         Field(description="Name of the source, unique in the system; part of every object key.", examples=["uploads"]),
     ]
+    kind: Annotated[
+        str, Field(description="What the source is; decides how it is backed up.", examples=["files"])
+    ]
     data_class: Annotated[
         Slug,
         Field(description="Which of the system's objectives hold for it.", examples=["tier-1"]),

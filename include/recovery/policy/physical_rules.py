@@ -7,7 +7,15 @@ from datetime import timedelta
 
 from include.recovery.policy.cron import widest_gap
 from include.recovery.policy.durations import print_duration
-from include.recovery.policy.models import Drill, Platform, ProtectedSystem, S3StoreDefinition, Source, Tier
+from include.recovery.policy.models import (
+    ContentSource,
+    Drill,
+    Platform,
+    ProtectedSystem,
+    S3StoreDefinition,
+    Source,
+    Tier,
+)
 from include.recovery.policy.yaml_source import Broken, Path
 
 NEED_A_CLUSTER = ("point_in_time", "whole_cluster")
@@ -116,6 +124,8 @@ def drills_find_what_they_restore(system: ProtectedSystem) -> Iterator[Broken]:
     for name, drill in system.drills.items():
         wish = repr(drill.recovery_point)
         for source in _sources(system, drill):
+            if isinstance(source, ContentSource):
+                continue  # it is restored from its newest backup, whatever its system's databases are restored to
             physical = [tier for tier in system.tiers_of(source) if tier.is_physical]
             logical = [tier for tier in system.tiers_of(source) if not tier.is_physical]
             point: Path = ("drills", name, "recovery_point")

@@ -112,6 +112,19 @@ def tiers_write_to_primary(system: ProtectedSystem) -> Iterator[Broken]:
             )
 
 
+def only_content_is_looked_at_first(system: ProtectedSystem) -> Iterator[Broken]:
+    """Whether a database has changed cannot be seen without reading all of it."""
+    databases = {source.name for source in system.databases}
+    for number, tier in enumerate(system.tiers):
+        found = [name for name in tier.sources if name in databases]
+        if tier.only_when_changed and found:
+            yield (
+                ("tiers", number, "only_when_changed"),
+                f"found true for {', '.join(found)}, of kind postgres; databases are backed up each time, so put them "
+                "into a tier of their own",
+            )
+
+
 def something_is_kept(system: ProtectedSystem) -> Iterator[Broken]:
     """Every source has a tier that keeps backups as long as its data class demands."""
     for number, source in enumerate(system.sources):
@@ -177,6 +190,7 @@ RULES: tuple[Rule, ...] = (
     assumptions_are_explained,
     scenarios_have_no_rpo,
     tiers_write_to_primary,
+    only_content_is_looked_at_first,
     something_is_kept,
     every_source_is_drilled,
     drills_run_as_named,

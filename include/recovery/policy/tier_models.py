@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictBool, StrictInt
 
 from include.recovery.policy.base import Cron, Duration, Line, PolicyModel, Slug
 
@@ -68,9 +68,10 @@ class Tier(PolicyModel):
     method: Annotated[
         Literal["logical", "full", "differential", "incremental"],
         Field(
-            description="How it is taken: 'logical' is pg_dump of the database; the others are pgBackRest's of the "
-            "whole cluster: everything ('full'), what changed since the last full ('differential'), or since the last "
-            "backup of any kind ('incremental').",
+            description="How it is taken: 'logical' is what the source's kind does, such as pg_dump of a database, an "
+            "archive of files, a bundle of a repository; the others are pgBackRest's of the whole cluster: everything "
+            "('full'), what changed since the last full ('differential'), or since the last backup of any kind "
+            "('incremental').",
             examples=["full"],
         ),
     ]
@@ -95,6 +96,14 @@ class Tier(PolicyModel):
         Duration,
         Field(description="How long after its start a backup may take before it counts as late.", examples=["30m"]),
     ]
+    only_when_changed: Annotated[
+        StrictBool,
+        Field(
+            description="Look at the source each time, and back it up only when it is not what its newest backup "
+            "holds. Not for PostgreSQL.",
+            examples=[True],
+        ),
+    ] = False
     note: Annotated[
         Line | None, Field(description="Why the tier is as it is.", examples=["Sundays 02:00, kept 4 weeks"])
     ] = None

@@ -66,6 +66,8 @@ def late_backups(subject: Subject) -> Iterator[Concern]:
             begun = [
                 backup.manifest.started_at for backup in subject.backups(store) if backup.manifest.tier == tier.name
             ]
+            if tier.only_when_changed and (seen := subject.look.look_at(system.system, source.name, tier.name)):
+                begun.append(seen.at)
             missing = late(
                 tier.cron, system.time_zone, tier.grace, begun, now=subject.now,
                 known_since=min([subject.known_since(known_as(tier, system.time_zone)), *begun]),

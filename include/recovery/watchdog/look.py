@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from include.recovery.catalog.archive_proofs import ArchiveProof, ArchiveProofs, By
+from include.recovery.catalog.looks import SourceLook, newest_look
 from include.recovery.catalog.model import Backup
 from include.recovery.errors import LifeboatError
 from include.recovery.pgbackrest.protection import Protection, watch_primary
@@ -86,6 +87,14 @@ class Look:
         """
         proofs = ArchiveProofs(self.workspace.store(PRIMARY))
         return self._once(f"{by} {system}/{source}/{store}", lambda: proofs.newest(system, source, store, by))
+
+    def look_at(self, system: str, source: str, tier: str) -> SourceLook | None:
+        """When a tier last found its source unchanged; None when it never did.
+
+        :raises LifeboatError: when it cannot be read.
+        """
+        store = self.workspace.store(PRIMARY)
+        return self._once(f"look {system}/{source}/{tier}", lambda: newest_look(store, system, source, tier))
 
     def _once(self, name: str, ask: Callable[[], Answer]) -> Answer:
         """An answer, or the error, of the first time that it was asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -155,7 +155,17 @@ def _backups(subject: Subject) -> tuple[list[Point], bool]:
             Point(each.manifest.snapshot_at, f"backup {each.manifest.id} in {store}")
             for each in backups if not each.damaged and each.manifest.snapshot_at <= subject.now
         ]
+        points += _unchanged(subject, {each.manifest.id for each in backups if not each.damaged})
     return points, unseen
+
+
+def _unchanged(subject: Subject, backups: Collection[str]) -> Iterator[Point]:
+    """Until when a source has held just what an undamaged backup holds."""
+    for tier in subject.system.tiers_of(subject.source):
+        if tier.only_when_changed:
+            look = subject.look.look_at(subject.system.system, subject.source.name, tier.name)
+            if look is not None and look.backup in backups and look.at <= subject.now:
+                yield Point(look.at, f"backup {look.backup}, unchanged since")
 
 
 def _archived(subject: Subject) -> Point | None:

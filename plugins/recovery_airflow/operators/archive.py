@@ -46,7 +46,7 @@ class ReplayProofOperator(StepOperator):
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         system = self.workspace.system(self.system)
-        source = system.source(self.source)
+        source = system.database(self.source)
         folder = replay_folder(system, source)
         proof = prove_replay(self.workspace, system, source, folder, by=run.started_by, stop=self.stop)
         self.require_sound(proof)
@@ -93,7 +93,7 @@ class WalArchiveCheckOperator(StepOperator):
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         system = self.workspace.system(self.system)
-        proof = check_wal(self.workspace, system, system.source(self.source), self.store, stop=self.stop)
+        proof = check_wal(self.workspace, system, system.database(self.source), self.store, stop=self.stop)
         for concern in proof.concerns:
             self.log.warning("%s: %s", concern.severity.name.lower(), concern.sentence)
         if proof.concerns:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowRescheduleException
+from airflow.sdk.exceptions import AirflowRescheduleException, AirflowSkipException
 
 from include.recovery.backup_load import when_to_start
 from include.recovery.errors import LifeboatError
@@ -109,6 +109,7 @@ class PgDumpOperator(StepOperator):
             "source": self.source,
             "kind": manifest.kind,
             "backup": manifest.id,
+            "new": True,
             "sentence": f"backup {manifest.id} of {self.source}: {size(manifest.stored_size)} in "
             f"{len(manifest.parts)} parts, snapshot of {moment(manifest.snapshot_at, system.time_zone)}",
         }
@@ -116,6 +117,8 @@ class PgDumpOperator(StepOperator):
 
 class AnnounceBackupsOperator(StepOperator):
     """Tells replication which backups are new, through the system's asset, and keeps the valid policy beside them.
+
+    When none is, since the sources are unchanged, there is nothing to announce, and the task is skipped.
 
     :param backups: what the tasks that back up returned.
     """
@@ -130,6 +133,9 @@ class AnnounceBackupsOperator(StepOperator):
         system = self.workspace.system(self.system)
         remember_policies(self.workspace.store("primary"), self.workspace.policies, [system.system])
         asset = backups_of(self.system)
-        new: Any = [{key: made[key] for key in ("source", "kind", "backup")} for made in self.backups]
+        taken = [made for made in self.backups if made["new"]]
+        if not taken:
+            raise AirflowSkipException("no source has changed, so there is no new backup to announce")
+        new: Any = [{key: made[key] for key in ("source", "kind", "backup")} for made in taken]
         context["outlet_events"][asset].extra = {"backups": new, "at": datetime.now(UTC).isoformat()}
         return {"sentence": f"announced {', '.join(made['backup'] for made in new)} to replication"}

@@ -94,7 +94,7 @@ class PgRestoreOperator(StepOperator):
         self.tables = tables
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
-        source = self.workspace.system(self.system).source(self.source)
+        source = self.workspace.system(self.system).database(self.source)
         backup = self.workspace.catalog(self.store).backup(self.system, self.source, source.kind, self.backup)
         target = self.target(run, self.database or source.database)
         interlock.check_unoccupied(target_facts(target, now=now()))

@@ -52,7 +52,7 @@ class PgBackRestBackupOperator(StepOperator):
         manifest = verbs(PHYSICAL).backup(
             workspace,
             system,
-            system.source(self.source),
+            system.database(self.source),
             system.tier(self.tier),
             run=run.info,
             note=None if self.note in {None, "", "None"} else self.note,
@@ -67,6 +67,7 @@ class PgBackRestBackupOperator(StepOperator):
             "source": self.source,
             "kind": manifest.kind,
             "backup": manifest.id,
+            "new": True,
             "store": self.store,
             "sentence": f"backup {manifest.id} of {self.source} in {self.store}: {physical.label}, "
             f"{size(physical.repository_size)} of {size(physical.database_size)}, complete at "
@@ -109,7 +110,7 @@ class PgBackRestCheckOperator(StepOperator):
                 told.append(proof.detail)
             else:
                 told.append(kind.look(workspace, backup, store=self.store))
-        told.append(kind.check(workspace, system, system.source(self.source), store=self.store, stop=self.stop))
+        told.append(kind.check(workspace, system, system.database(self.source), store=self.store, stop=self.stop))
         return {"sentence": "; ".join(told)}
 
 
@@ -150,7 +151,7 @@ class PgBackRestRestoreOperator(StepOperator):
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         workspace, kind = self.workspace, verbs(PHYSICAL)
         system = workspace.system(self.system)
-        source, target = system.source(self.source), parse_target(self.target, system.time_zone)
+        source, target = system.database(self.source), parse_target(self.target, system.time_zone)
         if self.backup is None:
             backup = kind.find(workspace, system, source, target, store=self.store)
         else:

@@ -38,7 +38,7 @@ class PhysicalDrillStepOperator(StepOperator):
     def drill(self, run: RunFacts) -> PhysicalDrill:
         """The drill as every step of the run sees it."""
         system = self.workspace.system(self.system)
-        drilled = Drilled(self.workspace, system, system.source(self.source), self.store, run.started_at)
+        drilled = Drilled(self.workspace, system, system.database(self.source), self.store, run.started_at)
         return PhysicalDrill(drilled, copy_folder(run, self.source), run.info, self.stop)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from include.recovery.policy.models import PostgresSource
 from include.recovery.policy.tier_models import RANDOM_SECOND
 from include.recovery.sources import PHYSICAL
 from recovery_airflow.operators.reports import DrillReportOperator
@@ -35,9 +36,9 @@ class PhysicalDrillReportOperator(DrillReportOperator):
         seconds = self.results(context, "recover_second", SecondResult)
         beats = self.results(context, "check_heartbeat", HeartbeatResult)
         pages = [self.results(context, f"check_{what}", ValidationResult) for what in ("structure", "checksums")]
-        sources = []
-        for source in system.sources_of(self.drill):
-            name = source.name
+        drilled = system.sources_of(self.drill)
+        sources = self.restored(run, context, [each for each in drilled if not isinstance(each, PostgresSource)])
+        for name in (each.name for each in drilled if isinstance(each, PostgresSource)):
             backup = self.drilled(context, name, seconds.get(name))
             if backup is not None:
                 sources.append(

@@ -31,7 +31,7 @@ class RecoveryPointOperator(StepOperator):
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
         system = self.workspace.system(self.system)
-        kept = keep_point(self.workspace, system, system.source(self.source), stop=self.stop)
+        kept = keep_point(self.workspace, system, system.database(self.source), stop=self.stop)
         for warning in kept.warnings:
             self.log.warning("%s", warning)
         point = kept.point

@@ -21,6 +21,7 @@ from include.recovery.evidence.model import (
 from include.recovery.evidence.report import store_report
 from include.recovery.evidence.verdict import missed, verdict
 from include.recovery.evidence.words import duration
+from include.recovery.policy.models import PostgresSource
 from recovery_airflow.notifications.slack_alerts import send_notice
 from recovery_airflow.operators.step import RunFacts, StepOperator, now
 from recovery_airflow.results import (
@@ -137,12 +138,18 @@ class DrillReportOperator(ReportOperator):
 
     def found(self, run: RunFacts, context: Context) -> tuple[list[SourceEvidence], list[Check]]:
         """What the steps have found out about each source."""
+        validated = self.results(context, "query", ValidationResult)
+        checks = [check for result in validated.values() for check in result.checks]
+        return self.restored(run, context, self.workspace.system(self.system).sources_of(self.drill)), checks
+
+    def restored(self, run: RunFacts, context: Context, wanted: Sequence[Source]) -> list[SourceEvidence]:
+        """What was shown about the backups that were picked; a source without one is absent."""
         system = self.workspace.system(self.system)
         restored = self.results(context, "load", RestoreResult)
         compared = self.results(context, "compare", CompareResult)
         validated = self.results(context, "query", ValidationResult)
         sources = []
-        for source in system.sources_of(self.drill):
+        for source in wanted:
             backup = self.picked(context, source)
             if backup is not None:
                 name = source.name
@@ -152,7 +159,7 @@ class DrillReportOperator(ReportOperator):
                         validated=validated.get(name), began=run.started_at,
                     )
                 )  # fmt: skip
-        return sources, [check for result in validated.values() for check in result.checks]
+        return sources
 
     @property
     def drill(self) -> Drill:
@@ -161,7 +168,8 @@ class DrillReportOperator(ReportOperator):
 
     def picked(self, context: Context, source: Source) -> Backup | None:
         """The backup that the drill has chosen for a source; None when it found none."""
-        reference = context["ti"].xcom_pull(task_ids=f"choose.pick__{source.name}")
+        group = "choose" if isinstance(source, PostgresSource) else "copies"
+        reference = context["ti"].xcom_pull(task_ids=f"{group}.pick__{source.name}")
         if not reference:
             return None
         catalog = self.workspace.catalog(self.store)

@@ -34,7 +34,7 @@ METHOD_NAME = "whole_cluster"
 def build(step: StepOperator, planned: PlannedSource, run: RunFacts, *, major: int) -> None:
     """Rehearsal: make the cluster that is replaced."""
     system = step.workspace.system(step.system)
-    source = system.source(planned.source)
+    source = system.database(planned.source)
     superuser = step.workspace.cluster(source).user
     build_stand_in(copy_folder(run, planned.source), system.stanza(source), superuser=superuser, major=major)
 

@@ -69,7 +69,7 @@ class PlannedStepOperator(StepOperator):
     @property
     def policy_source(self) -> Source:
         """The source in the policy."""
-        return self.workspace.system(self.system).source(self.source)
+        return self.workspace.system(self.system).database(self.source)
 
     def live(self, plan: RecoveryPlan, run: RunFacts) -> PostgresServer:
         """The database that the plan wants to replace: the stand-in of a rehearsal, or the real one."""

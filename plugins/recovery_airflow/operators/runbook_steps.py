@@ -92,7 +92,7 @@ class PlanRecoveryOperator(StepOperator):
         method = method_for(self.scenario)
         choices = [
             method.choose(Wanted(self.workspace, system, source, self.wish, tables, now, self.log.info))
-            for source in system.sources
+            for source in system.databases
             if method.concerns(source)
         ]
         plan = draft_plan(
@@ -155,7 +155,7 @@ class RemoveStandInOperator(StepOperator):
     """Removes every scratch server of the run, also what a cluster was recovered on; none is a success."""
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
-        sources = self.workspace.system(self.system).sources
+        sources = self.workspace.system(self.system).databases
         folders = [scratch_folder(run), *(copy_folder(run, source.name) for source in sources)]
         there = [folder for folder in folders if folder.exists()]
         for folder in there:

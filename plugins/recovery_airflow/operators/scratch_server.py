@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from include.recovery.evidence.words import size
+from include.recovery.evidence.words import listed, size
 from include.recovery.postgres.scratch import Profile, ScratchServer, version_needed
 from recovery_airflow.operators.step import RunFacts, StepOperator
 from recovery_airflow.scratch import copy_folder, scratch_folder, scratch_root
@@ -52,6 +52,23 @@ class ScratchRoomOperator(StepOperator):
         root = scratch_root()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return {"sentence": f"{root} has {size(shutil.disk_usage(root).free)} free"}
+
+
+class ScratchFolderOperator(StepOperator):
+    """Makes the place where copies of sources go, each in a folder of its own, and tells how much room is there.
+
+    :param sources: names of the sources.
+    """
+
+    def __init__(self, *, sources: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sources = tuple(sources)
+
+    def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        root = scratch_root()
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        told = f"{root} has {size(shutil.disk_usage(root).free)} free for copies of {listed(self.sources)}"
+        return {"sentence": told}
 
 
 class ScratchServerStopOperator(StepOperator):

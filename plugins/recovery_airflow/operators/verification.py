@@ -10,7 +10,7 @@ from include.recovery.evidence.model import Check, Outcome
 from include.recovery.evidence.words import plural
 from include.recovery.runbook.methods.port import Compared
 from include.recovery.sources import verbs
-from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress
+from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress, truth
 from recovery_airflow.results import CompareResult, ValidationResult, keep
 from recovery_airflow.scratch import attach
 
@@ -40,9 +40,20 @@ class BackupStepOperator(StepOperator):
 
 
 class StoredPartsCheckOperator(BackupStepOperator):
-    """Reads every stored part back and compares its SHA-512 with the manifest; leaves the proof ``stored``."""
+    """Reads every stored part back and compares its SHA-512 with the manifest; leaves the proof ``stored``.
+
+    :param new: whether the run has taken the backup; one that only still holds what the source holds was read before.
+    """
+
+    template_fields: Sequence[str] = ("system", "source", "backup", "store", "new")
+
+    def __init__(self, *, new: Any = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.new = new
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        if not truth(self.new):
+            return {"sentence": "no backup was taken, so there is nothing to read back"}
         source = self.workspace.system(self.system).source(self.source)
         backup = self.workspace.catalog(self.store).backup(self.system, self.source, source.kind, self.backup)
         proof = verbs(source.kind).verify(
@@ -60,7 +71,7 @@ class ChecksumCompareOperator(BackupStepOperator):
     ui_color = "#e6d9f5"
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
-        source = self.workspace.system(self.system).source(self.source)
+        source = self.workspace.system(self.system).database(self.source)
         backup = self.workspace.catalog(self.store).backup(self.system, self.source, source.kind, self.backup)
         return compare_copy(self, context, run, backup, attach(run).server(source.database))
 
@@ -69,7 +80,7 @@ class ValidationQueriesOperator(BackupStepOperator):
     """Asks the restored copy the system's own questions; leaves the proof ``validated``."""
 
     def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
-        source = self.workspace.system(self.system).source(self.source)
+        source = self.workspace.system(self.system).database(self.source)
         backup = self.workspace.catalog(self.store).backup(self.system, self.source, source.kind, self.backup)
         return question_copy(self, context, run, backup, attach(run).server(source.database))
 
@@ -140,4 +151,5 @@ def keep_answers(
     ]
     if wrong:
         raise NotIdentical(f"{step.system}/{source}: {'; '.join(wrong)}")
-    return {"evidence": key, "sentence": f"{plural(len(checks), 'question')} answered as expected"}
+    asked = f"{plural(len(checks), 'question')} answered as expected" if checks else "there is no question to ask"
+    return {"evidence": key, "sentence": asked}
