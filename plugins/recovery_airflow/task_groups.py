@@ -22,6 +22,7 @@ from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBa
 from recovery_airflow.operators.offsite_copy import FindMissingCopiesOperator, S3ReplicateOperator
 from recovery_airflow.operators.physical_backup import PgBackRestBackupOperator, PgBackRestCheckOperator
 from recovery_airflow.operators.recovery_point import RecoveryPointOperator
+from recovery_airflow.operators.recovery_set import BindSetOperator
 from recovery_airflow.operators.reports import DrillReportOperator
 from recovery_airflow.operators.retention import ExpireBackupsOperator, PlanRetentionOperator
 from recovery_airflow.operators.run_recovery import RunRecoveryOperator
@@ -142,10 +143,13 @@ def announce_backups(system: ProtectedSystem, dumps: Sequence[BackupOperator]) -
         backups=[dump.output for dump in dumps],
         outlets=[backups_of(system.system)],
     )
-    verdict = VerdictOperator(task_id="verdict", system=system.system, may_be_skipped=("announce",))
+    verdict = VerdictOperator(task_id="verdict", system=system.system, may_be_skipped=("announce", "bind_set"))
     for dump in dumps:
         dump >> [task for task in dump.downstream_list if task.task_id.startswith("verify.")] >> announce
     announce >> verdict
+    if len(system.sources) > 1:
+        # What belongs together is known best when it is new; a set that lacks a source is no failure of this backup.
+        announce >> BindSetOperator(task_id="bind_set", system=system.system) >> verdict
     for point in point_after(system, dumps):
         point >> verdict
 

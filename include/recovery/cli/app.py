@@ -18,6 +18,7 @@ from include.recovery.cli import (
     replacing,
     restoring,
     retention,
+    sets,
     watching,
     working,
 )
@@ -101,6 +102,8 @@ app.command("evidence")(reading.evidence)
 app.command("backup")(working.backup)
 app.command("restore")(restoring.restore)
 app.command("put-back")(contents.put_back)
+app.command("set")(sets.bind)
+app.command("show-set")(sets.show)
 app.command("prepare")(protecting.prepare)
 app.command("point")(pointing.point)
 app.command("beat")(protecting.beat)

@@ -21,6 +21,7 @@ from include.recovery.policy.platform_models import (
     S3StoreDefinition,
     StoreDefinition,
 )
+from include.recovery.policy.set_models import Reconcile
 from include.recovery.policy.source_models import (
     Connections,
     Excluded,
@@ -55,6 +56,7 @@ __all__ = [
     "Platform",
     "PostgresSource",
     "ProtectedSystem",
+    "Reconcile",
     "Repository",
     "RestorePointOptions",
     "Review",
@@ -132,6 +134,13 @@ class ProtectedSystem(PolicyModel):
             ],
         ),
     ]
+    reconcile: Annotated[
+        tuple[Reconcile, ...],
+        Field(
+            description="Which objects of another source a database names; looked at after each recovery of both.",
+            examples=[[{"database": "main-db", "objects": "uploads", "sql": "select object_key from uploads"}]],
+        ),
+    ] = ()
     tiers: Annotated[
         tuple[Tier, ...],
         Field(

@@ -59,6 +59,11 @@ def references_exist(system: ProtectedSystem) -> Iterator[Broken]:
         yield from _known(("tiers", number, "sources"), tier.sources, "source", sources)
     for name, drill in system.drills.items():
         yield from _known(("drills", name, "sources"), drill.sources, "source", sources)
+    for number, pair in enumerate(system.reconcile):
+        databases = [source.name for source in system.databases]
+        others = [name for name in sources if name not in databases]
+        yield from _known(("reconcile", number, "database"), [pair.database], "PostgreSQL source", databases)
+        yield from _known(("reconcile", number, "objects"), [pair.objects], "source of objects", others)
     for scenario_name, scenario in system.scenarios.items():
         yield from _known(
             ("scenarios", scenario_name, "approval", "role"), [scenario.approval.role], "role", system.roles
