@@ -120,7 +120,7 @@ class _Work:
         there = {copy.id for copy in copies}
         return all(
             row.is_same(version) and (row.marker or row.copy in there) for row, version in zip(rows, own, strict=True)
-        ) and not (own[0].marker and copies and not copies[0].marker)
+        ) and (not copies or copies[0].marker == own[0].marker)
 
     def _settle(
         self, own: Sequence[Version], copies: Sequence[Version], rows: Sequence[Row], listed: set[str],
@@ -129,7 +129,7 @@ class _Work:
         there = {copy.id for copy in copies}
         known, claimed = {row.id: row for row in rows}, {row.copy for row in rows}
         found: list[Row] = []
-        sent = False
+        last = ""
         for version in reversed(own):  # oldest first, so that the copies lie in the same order
             row = known.get(version.id)
             row = row if row is not None and row.is_same(version) else None
@@ -142,13 +142,16 @@ class _Work:
                 why = "deleted for good while it was being backed up"
                 notes.append((f"version {version.id} of {version.key!r}", why))
                 continue
-            sent = sent or brought[1] not in there
+            last = brought[1] if brought[1] not in there else last
             claimed.add(brought[1])
             found.append((row or self._new(version))._replace(digest=brought[0], copy=brought[1]))
         found.reverse()
         top = found[0] if found and own[0].id == found[0].id and not found[0].marker else None
-        if own and own[0].marker and (sent or (copies and not copies[0].marker)):
+        if own and own[0].marker and (last or (copies and not copies[0].marker)):
             self._replicator.there.delete(own[0].key)
+        elif top is not None and last != top.copy and (last or (copies and copies[0].marker)):
+            # Undeleted here; or something older came late, and lies on top there.
+            self._replicator.there.copy_on_top(top.key, top.copy, top.size)
         lost = [
             row._replace(gone=row.gone or self._moment)
             for row in rows if row.id not in listed and (row.marker or row.copy in there)
