@@ -21,5 +21,6 @@ The versions protect continuously: whatever is overwritten or deleted is still t
     moment.py      the state at any moment: listed, previewed, restored
     copy.py        a copy in a folder
     fetch.py       objects from the bucket, or else from the replica
+    replica_sample.py  a question to a restored copy: does the replica still hold the same?
     precheck.py    what would keep a backup from being one
 """

@@ -1,6 +1,6 @@
 """A copy of objects in a folder.
 
-    index             JSON lines in the order of the keys: key, path below the folder, attributes
+    index             JSON lines in the order of the keys: key, path below the folder, attributes, copy in the replica
     objects/...       a file for each object, by its key
     unusual/nnn/nnn   those whose key is no safe path: with ``..``, an empty step, a leading or a closing slash, control
                       characters, steps longer than a file's name may be, or one that is a file and a folder at once
@@ -29,11 +29,15 @@ _IN_A_FOLDER = 1000
 
 
 class Entry(NamedTuple):
-    """A line of the index."""
+    """A line of the index.
+
+    :param copy: the version in the replica that should hold the same.
+    """
 
     key: str
     path: str
     attributes: Attributes
+    copy: str = ""
 
 
 class FolderCopy:
@@ -116,7 +120,7 @@ def discard(folder: Path) -> None:
 
 
 def _named(folder: Path) -> Iterator[Item]:
-    for entry in _entries(folder):
+    for entry in entries(folder):
         try:
             with (folder / entry.path).open("rb") as content:
                 size = os.fstat(content.fileno()).st_size
@@ -128,9 +132,9 @@ def _named(folder: Path) -> Iterator[Item]:
 def _strangers(folder: Path) -> list[Item]:
     """Files that the index does not name; what they are called is kept in memory only when there are any."""
     there = sum(1 for _ in _files(folder))
-    if sum((folder / entry.path).is_file() for entry in _entries(folder)) == there:
+    if sum((folder / entry.path).is_file() for entry in entries(folder)) == there:
         return []
-    named = {entry.path for entry in _entries(folder)}
+    named = {entry.path for entry in entries(folder)}
     return [
         Item(f"{path} (a file that no object has)", "", (folder / path).stat().st_size, path)
         for path in _files(folder) if path not in named
@@ -144,7 +148,11 @@ def _files(folder: Path) -> Iterator[str]:
                 yield str((Path(at) / name).relative_to(folder))
 
 
-def _entries(folder: Path) -> Iterator[Entry]:
+def entries(folder: Path) -> Iterator[Entry]:
+    """The index.
+
+    :raises NotIdentical: when there is none.
+    """
     try:
         with (folder / INDEX).open(encoding="ascii") as lines:
             for line in lines:

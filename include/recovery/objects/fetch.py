@@ -86,7 +86,7 @@ class _Work:
 
     def _fetch(self, wanted: Wanted, path: str) -> _Fetched:
         item = wanted.item
-        why = self._from_bucket(item, path)
+        why = self._from_bucket(wanted, path)
         if isinstance(why, _Fetched):
             return why
         if not wanted.copy:
@@ -98,11 +98,11 @@ class _Work:
             return _Fetched(None, 0, path, f"{item.name!r} ({why}; its copy in the replica is {what} too)")
         except StoreUnavailable as error:
             raise SourceUnavailable(f"{item.name!r}: {why}, and the replica cannot be reached: {error}") from error
-        return _Fetched(Entry(item.name, path, attributes), item.size, path, why)
+        return _Fetched(Entry(item.name, path, attributes, wanted.copy), item.size, path, why)
 
-    def _from_bucket(self, item: Item, path: str) -> _Fetched | str:
+    def _from_bucket(self, wanted: Wanted, path: str) -> _Fetched | str:
         """The object, or why not."""
-        whole = "everything else, as the bucket cannot be reached"
+        item, whole = wanted.item, "everything else, as the bucket cannot be reached"
         if self._unreachable.is_set():
             return whole
         try:
@@ -116,7 +116,7 @@ class _Work:
             return whole
         except StoreError as error:
             return f"the bucket refuses version {item.at} of {item.name!r}: {error}"
-        return _Fetched(Entry(item.name, path, attributes), item.size, path)
+        return _Fetched(Entry(item.name, path, attributes, wanted.copy), item.size, path)
 
     def _download(self, bucket: Bucket, item: Item, version: str, path: str) -> Attributes:
         """Into its place.

@@ -15,6 +15,7 @@ from include.recovery.objects.changes import Task, pairs_stored, tasks
 from include.recovery.objects.places import places
 from include.recovery.objects.precheck import precheck
 from include.recovery.objects.put_back import apply
+from include.recovery.objects.replica_sample import replica_holds_the_same
 from include.recovery.objects.states import live_items
 from include.recovery.policy.source_kinds.objects import ObjectsSource
 
@@ -56,8 +57,8 @@ class ObjectsKind:
         return copy.items(folder)
 
     def questions(self, site: Site[ObjectsSource], folder: Path) -> Sequence[Check]:
-        """None: an object is compared by every byte."""
-        return ()
+        """Whether the replica still holds the same, by a sample."""
+        return (replica_holds_the_same(site, folder),)
 
     def discard(self, folder: Path) -> None:
         """See ``Kind``."""

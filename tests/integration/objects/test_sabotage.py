@@ -23,6 +23,7 @@ from include.recovery.errors import (
     StoreUnavailable,
     Unavailable,
 )
+from include.recovery.evidence.model import Outcome
 from include.recovery.keys.envelope import Keyring
 from include.recovery.keys.escrow import EscrowWrapper
 from include.recovery.objects import capture
@@ -97,6 +98,21 @@ def test_bit_rot_is_found_and_never_put_back(uploads: Uploads) -> None:
     assert uploads.content()["rotten"] == b"overwritten again"
     with pytest.raises(BackupCorrupt, match="'rotten' .* its copy in the replica is damaged too"):
         place.copy(backup)
+
+
+def test_a_replica_that_rots_is_found_by_a_drill(uploads: Uploads) -> None:
+    for key in ("a", "b"):
+        uploads.put(key, b"good content")
+    backup, folder = uploads.place.prove()
+    place = uploads.place
+    (check,) = place.verbs.validate(place.workspace, backup, folder)
+    assert (check.outcome, check.found) == (Outcome.PASSED, "2 of 2")
+    (copy,) = [row.id for row in uploads.there.history("a")]
+    uploads.rot(uploads.there, "a", copy, b"evil content")
+    (check,) = place.verbs.validate(place.workspace, backup, folder)
+    assert check.outcome is Outcome.FAILED
+    assert check.found == f"1 of 2: 'a': copy {copy} holds something else"
+    assert place.again(backup.manifest.id).proofs[-1].ok is False
 
 
 def test_a_copy_that_arrives_damaged_is_sent_again(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
