@@ -1,9 +1,10 @@
 """One measurement over a bucket of many objects, in a process of its own.
 
-    python -m tests.benchmarks.objects_run DIRECTORY ENDPOINT OBJECTS prepare|plain|fingerprint|preview
+    python -m tests.benchmarks.objects_run DIRECTORY OBJECTS prepare|backup|plain|fingerprint|preview
 
-Prints what it found and the seconds that it took, as JSON. ``prepare`` makes the system's policy in the directory and a
-backup whose inventory and history are written by number, as a backup of the bucket would have written them.
+Prints what it found and the seconds that it took, as JSON. The directory holds ``connection.json``, the way to the
+service. ``prepare`` makes a backup whose inventory and history are written by number, as a backup of the bucket would
+have written them; ``backup`` takes a real one.
 """
 
 from __future__ import annotations
@@ -38,13 +39,14 @@ from tests.benchmarks.listing_server import DAMAGED, WHOLE, backed_up
 from tests.fixtures.content import EscrowWorkspace
 from tests.fixtures.small_systems import policy
 
-SYSTEM = "gallery"
+SYSTEM, CONNECTION = "gallery", "connection.json"
 
 
 class Written(ObjectsKind):
     """A backup without reading the bucket."""
 
-    objects = 0
+    def __init__(self, objects: int) -> None:
+        self.objects = objects
 
     def capture(self, site: Site[ObjectsSource], sink: Sink) -> Captured:
         """Inventory and history by number."""
@@ -59,10 +61,10 @@ class Written(ObjectsKind):
         return Captured(moment)
 
 
-def prepare(directory: Path, endpoint: str, objects: int) -> None:
-    """The system's policy, its key, and its backup."""
+def make_policy(directory: Path) -> None:
+    """The system's policy, and the key of its backups."""
     policies = directory / "policies"
-    policies.mkdir(parents=True)
+    policies.mkdir()
     system = policy(SYSTEM, {"streams": 1})
     system["sources"] = [
         {
@@ -80,13 +82,13 @@ def prepare(directory: Path, endpoint: str, objects: int) -> None:
         "approvals": {"signing_connection": "signing"}, "notifications": {"slack_connection": "slack"},
         "web": {"base_url": "http://127.0.0.1:8080"},
     }))  # fmt: skip
-    (directory / "connections.json").write_text(json.dumps({
-        "uploads": {"login": "b", "password": "b", "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"}},
-    }))  # fmt: skip
+    (directory / "connections.json").write_text(f'{{"uploads": {(directory / CONNECTION).read_text()}}}')
     pem = generate_private_key(65537, 4096).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (directory / "escrow.pem").write_bytes(pem)
-    kind = Written()
-    kind.objects = objects
+
+
+def back_up(directory: Path, kind: ObjectsKind) -> None:
+    """Both buckets."""
     workspace = place(directory)
     found = workspace.system(SYSTEM)
     run = RunInfo(run_id="bench", started_by="the benchmark")
@@ -95,16 +97,17 @@ def prepare(directory: Path, endpoint: str, objects: int) -> None:
 
 
 def place(directory: Path) -> EscrowWorkspace:
-    """What ``prepare`` made."""
+    """Everything that work on the buckets needs."""
     known = connections_from_environment({"LIFEBOAT_CONNECTIONS": str(directory / "connections.json")})
     ring = Keyring([EscrowWrapper(private_key_pem=(directory / "escrow.pem").read_text())])
     return EscrowWorkspace(load_folder(directory / "policies"), known, ring=ring)
 
 
-def plain(endpoint: str) -> int:
+def plain(directory: Path) -> int:
     """What boto3's paginator lists: the versions and markers of the bucket."""
+    known = json.loads((directory / CONNECTION).read_text())
     client = boto3.client(
-        "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="bench", aws_secret_access_key="bench",
+        "s3", **known["extra"], aws_access_key_id=known["login"], aws_secret_access_key=known["password"],
         config=Config(s3={"addressing_style": "path"}),
     )  # fmt: skip
     count = 0
@@ -116,14 +119,16 @@ def plain(endpoint: str) -> int:
     return count
 
 
-def main(directory: Path, endpoint: str, objects: int, what: str) -> dict[str, Any]:
+def main(directory: Path, objects: int, what: str) -> dict[str, Any]:
     """Do one of them."""
+    if not (directory / "policies").exists():
+        make_policy(directory)
     began = time.perf_counter()
-    if what == "prepare":
-        prepare(directory, endpoint, objects)
+    if what in ("prepare", "backup"):
+        back_up(directory, KIND if what == "backup" else Written(objects))
         return {"seconds": time.perf_counter() - began}
     if what == "plain":
-        found = plain(endpoint)
+        found = plain(directory)
         return {"seconds": time.perf_counter() - began, "found": found}
     workspace, verbs = place(directory), ContentVerbs(KIND)
     system = workspace.system(SYSTEM)
@@ -137,4 +142,4 @@ def main(directory: Path, endpoint: str, objects: int, what: str) -> dict[str, A
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])))  # noqa: T201
+    print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])))  # noqa: T201

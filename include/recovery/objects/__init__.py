@@ -22,5 +22,6 @@ The versions protect continuously: whatever is overwritten or deleted is still t
     copy.py        a copy in a folder
     fetch.py       objects from the bucket, or else from the replica
     replica_sample.py  a question to a restored copy: does the replica still hold the same?
+    names.py       things to name in a message
     precheck.py    what would keep a backup from being one
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,8 +18,8 @@ from include.recovery.objects.changes import Wanted, stored_wanted
 from include.recovery.objects.copy import Entry, FolderCopy
 from include.recovery.objects.digest import BLOCK, Attributes, Damaged, digest
 from include.recovery.objects.in_order import Later, in_order
+from include.recovery.objects.names import Names
 from include.recovery.objects.places import places
-from include.recovery.objects.put_back import named
 
 if TYPE_CHECKING:
     from include.recovery.content.port import Selection, Site, Stored
@@ -49,8 +48,7 @@ def restore(site: Site[ObjectsSource], stored: Stored, folder: Path, only: Selec
     :raises SourceUnavailable: when neither can be reached.
     """
     here, there = places(site)
-    told, count, fetched = Counter[str](), 0, 0
-    lost: list[str] = []
+    told, lost, count, fetched = Names(), Names(), 0, 0
     with FolderCopy(folder) as copy:
         work = _Work(here, there, copy, site.progress)
         with closing(in_order(work.jobs(stored, only), threads=site.source.threads, stop=site.stop)) as everything:
@@ -58,19 +56,18 @@ def restore(site: Site[ObjectsSource], stored: Stored, folder: Path, only: Selec
                 fetched += found.size
                 if found.entry is None:
                     copy.leave_out(found.path)
-                    lost.append(found.why)
+                    lost.add(found.why)
                     continue
                 copy.enter(found.entry)
                 count += 1
                 if found.why:
-                    told[found.why] += 1
+                    told.add(found.why)
     if lost:
         raise BackupCorrupt(
-            f"backup {stored.manifest.name}: {count} objects are in {folder}, and {len(lost)} cannot be had any more: "
-            f"{named(lost)}"
+            f"backup {stored.manifest.name}: {count} objects are in {folder}, and {lost.count} cannot be had any more: "
+            f"{lost}"
         )
-    reasons = [f"{why} ({number} objects)" if number > 1 else why for why, number in told.items()]
-    notes = (f"from the replica: {named(reasons)}",) if reasons else ()
+    notes = (f"from the replica: {told}",) if told else ()
     return Restored(fetched, f"{count} objects in {folder}", notes)
 
 

@@ -19,11 +19,9 @@ from include.recovery.objects.changes import Task, Wanted
 from include.recovery.objects.digest import Damaged, measured
 from include.recovery.objects.in_order import Later, in_order
 from include.recovery.objects.moments import next_second, shown
+from include.recovery.objects.names import Names
 from include.recovery.objects.precheck import refuse_unversioned
 from include.recovery.parts.progress import Progress
-
-NAMED = 20
-"""So many keys are named in a message; the rest is counted."""
 
 
 class _Done(NamedTuple):
@@ -50,30 +48,22 @@ def apply(
     # Everything that is there now bears an earlier time than this, everything that is put back a later one.
     aside = next_second(here, stop)
     work = _Work(here, there, progress)
-    changed = 0
-    lost: list[str] = []
-    from_replica: list[str] = []
+    changed, lost, from_replica = 0, Names(), Names()
     jobs: Iterator[_Done | Later[_Done]] = (Later(functools.partial(work.carry_out, task)) for task in found)
     with closing(in_order(jobs, threads=threads, stop=stop)) as all_done:
         for done in all_done:
             changed += not done.lost
             if done.lost:
-                lost.append(done.lost)
+                lost.add(done.lost)
             if done.told:
-                from_replica.append(done.told)
+                from_replica.add(done.told)
     where = f"the versions of bucket {here.bucket} as of {shown(aside)}"
     if lost:
         raise BackupCorrupt(
-            f"bucket {here.bucket}: {changed} keys were put back, and {named(lost)}; what was there before is {where}"
+            f"bucket {here.bucket}: {changed} keys were put back, and {lost}; what was there before is {where}"
         )
-    notes = (f"from the replica: {named(from_replica)}",) if from_replica else ()
+    notes = (f"from the replica: {from_replica}",) if from_replica else ()
     return PutBack(changed, where, notes)
-
-
-def named(each: list[str]) -> str:
-    """Some of them, and how many more."""
-    more = len(each) - NAMED
-    return "; ".join(each[:NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 class _Work:
