@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from include.recovery.catalog.in_use import in_use
 from include.recovery.content.parts import StoredParts
-from include.recovery.errors import BackupCorrupt, BackupNotFound, KeyUnavailable
+from include.recovery.errors import BackupCorrupt, BackupNotFound, LifeboatError
 from include.recovery.objects.listing import Version, by_key
 
 if TYPE_CHECKING:
@@ -121,29 +121,28 @@ class Known:
     def _until_broken(self) -> Iterator[Row]:
         try:
             yield from self._rows
-        except BackupCorrupt as damage:
+        except LifeboatError as damage:
             self.broken = True
             _log.warning("%s; versions that it does not tell are read anew", damage)
 
 
 @contextmanager
 def known(site: Site[ObjectsSource]) -> Iterator[Known]:
-    """What the newest usable backup of a source knows."""
-    catalog = site.workspace.catalog()
-    backups = catalog.backups(site.system.system, site.source.name, site.source.kind)
-    newest = next((backup for backup in reversed(backups) if not backup.damaged), None)
-    if newest is None:
-        yield Known()
-        return
+    """What the newest usable backup of a source knows. Nothing, when even the catalog is lost: then all is read anew."""
     with ExitStack() as open_while_read:
         try:
+            catalog = site.workspace.catalog()
+            backups = catalog.backups(site.system.system, site.source.name, site.source.kind)
+            newest = next((backup for backup in reversed(backups) if not backup.damaged), None)
+            if newest is None:
+                raise BackupNotFound(f"{site.name} has no backup yet")
             backup = catalog.complete(newest)
             where = backup.manifest.name
             key = catalog.key(backup.manifest, site.workspace.keyring())
             open_while_read.enter_context(in_use(catalog.store, backup.manifest, "what is known of versions"))
             stream = open_while_read.enter_context(StoredParts(backup, catalog.store, key).open(PART))
             found = Known(read_head(stream, where), read_rows(stream, where), where)
-        except (BackupCorrupt, BackupNotFound, KeyUnavailable) as error:
-            _log.warning("%s; all versions are read anew", error)
+        except LifeboatError as error:
+            _log.log(logging.INFO if isinstance(error, BackupNotFound) else logging.WARNING, "%s; all is read", error)
             found = Known()
         yield found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -383,3 +384,15 @@ def test_a_big_object_flows_in_parts_both_ways(uploads: Uploads, monkeypatch: py
     assert uploads.here.get("big")[0] == content
     about = uploads.here.about("big")
     assert (about["ContentType"], about["Metadata"]) == ("video/mp4", {"owner": "ada"})
+
+
+def test_a_lost_catalog_does_not_keep_a_copy_of_the_backup_from_being_put_back(uploads: Uploads) -> None:
+    uploads.put("key", b"good")
+    place, backup = uploads.place, uploads.place.back_up()
+    uploads.put("key", b"bad!")
+    shutil.copytree(place.directory / "primary", place.directory / "offsite", dirs_exist_ok=True)
+    shutil.rmtree(place.directory / "primary")
+    (place.directory / "primary").write_text("no folder any more")
+    found = place.verbs.put_back(place.workspace, backup, leave="depot/uploads", store="offsite")
+    assert found.changed == 1
+    assert uploads.content() == {"key": b"good"}
