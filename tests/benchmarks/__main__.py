@@ -4,6 +4,7 @@
     make bench ARGS="--scale 1 --rounds 1"  a quick look
     make bench ARGS="--only cluster-backup cluster-restore"
                                             only these: what Lifeboat adds to pgBackRest
+    make bench ARGS="--only objects"        a bucket of 100,000 objects
 
 Prints a table and writes ``tests/benchmarks/results.json``. Nothing else should run on the machine meanwhile.
 """
@@ -18,14 +19,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import physical
+from tests.benchmarks import objects, physical
 from tests.benchmarks.contenders import Classic, Lifeboat
 from tests.benchmarks.results import RESULTS, Result, faster, show, write
 from tests.benchmarks.world import DATABASE, SMALL_DATABASE, World, empty_buckets, make_database, world
 
 MIB = 1024 * 1024
 LOGICAL = ("backup", "restore", "table", "fingerprint")
-GROUPS = (*LOGICAL, "memory", *physical.GROUPS)
+GROUPS = (*LOGICAL, "memory", *physical.GROUPS, *objects.GROUPS)
 Samples = defaultdict[str, list[float]]
 
 
@@ -33,6 +34,19 @@ def main() -> None:
     """Measure and tell."""
     options = _options()
     console = Console()
+    results: list[Result] = []
+    if {*LOGICAL, "memory", *physical.GROUPS} & set(options.only):
+        results += _databases(options, console)
+    if set(objects.GROUPS) & set(options.only):
+        console.print("objects: a bucket of many ...")
+        results += objects.measure(options.rounds, console.print)
+    write(results, options.results)
+    show(results, console)
+    console.print(f"written to {options.results}")
+
+
+def _databases(options: argparse.Namespace, console: Console) -> list[Result]:
+    """Everything over a generated database."""
     with world() as made:
         console.print(f"servers run in {made.directory}; filling the database (scale {options.scale}) ...")
         size = make_database(made, DATABASE, options.scale)
@@ -51,9 +65,7 @@ def main() -> None:
         if set(physical.GROUPS) & set(options.only):
             console.print("the cluster: archiving, and a first full backup ...")
             results += physical.measure(made, options.only, options.pairs, console.print)
-    write(results, options.results)
-    show(results, console)
-    console.print(f"written to {options.results}")
+        return results
 
 
 def _options() -> argparse.Namespace:

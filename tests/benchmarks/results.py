@@ -45,6 +45,8 @@ GOALS = {
     "restore_point_wait_ms": Goal(50, at_most=True),
     "delta_restore": Goal(3),
     "wal_push": Goal(2),
+    "objects_per_second": Goal(1),
+    "objects_memory_growth": Goal(1.05, at_most=True),
 }
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from include.recovery.objects.listing import by_key, parsed
+from tests.benchmarks import listing_server
 from tests.benchmarks.physical import _interleaved
 from tests.benchmarks.processes import run, shell
 from tests.benchmarks.results import GOALS, Goal, Result, faster, overhead, write
@@ -79,3 +81,17 @@ def test_contenders_take_turns_in_beginning() -> None:
     assert found == ([1, 1, 1], [2, 2, 2])
     assert [name for name in ran if name != "between"] == ["plain", "ours", "ours", "plain", "plain", "ours"]
     assert ran[1::2] == ["between"] * 6
+
+
+def test_a_bucket_that_nobody_has_filled_is_one_listing() -> None:
+    pages = [parsed(listing_server.page(listing_server.DAMAGED, begin, 2500)) for begin in (0, 1000, 2000)]
+    rows = [row for found, _ in pages for row in found]
+
+    assert [following and following[0] for _, following in pages] == ["1000", "2000", None]
+    assert [row for number in range(2500) for row in listing_server.now(number, listing_server.DAMAGED)] == rows
+    assert [row.key for row in rows] == sorted(row.key for row in rows)
+    live = {key: versions[0] for key, versions in by_key(rows, "here") if not versions[0].marker}
+    before = {row.key: row for number in range(2500) if (row := listing_server.backed_up(number)) is not None}
+    differing = {key for key in live.keys() | before.keys() if live.get(key) != before.get(key)}
+    assert len(differing) == listing_server.changed(2500) == 75
+    assert parsed(listing_server.page(listing_server.WHOLE, 0, 500))[0] == list(before.values())[:495]

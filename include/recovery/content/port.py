@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
 
 from include.recovery.content.model import Item
 from include.recovery.evidence.model import Check
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from include.recovery.catalog.model import CompleteBackup, Manifest
     from include.recovery.connections import ConnectionInfo
+    from include.recovery.content.compare import Change
     from include.recovery.policy.models import ProtectedSystem
     from include.recovery.workspace import Workspace
 
@@ -63,12 +64,16 @@ class Selection:
     """Which items to restore.
 
     :param prefixes: names that are wanted, or beginnings of names; empty means everything.
+    :param exact: whole names, and no beginnings of others.
     """
 
     prefixes: tuple[str, ...] = ()
+    exact: bool = False
 
     def wants(self, name: str) -> bool:
         """Whether an item is among them."""
+        if self.exact and self.prefixes:
+            return name in self.prefixes
         return not self.prefixes or name.startswith(self.prefixes)
 
 
@@ -210,3 +215,11 @@ class Kind(Protocol[Of_contra]):
 
         Whoever calls has shown the changes and has leave: see ``verbs.put_back``.
         """
+
+
+@runtime_checkable
+class Previews(Protocol[Of_contra]):
+    """A kind that can tell what putting back would change for less than the price of reading all that it holds now."""
+
+    def preview(self, site: Site[Of_contra], stored: Stored, only: Selection = EVERYTHING) -> Iterator[Change]:
+        """Exactly what putting back would change, in order; nothing is touched."""

@@ -20,7 +20,7 @@ from include.recovery.content.compare import Change, changes
 from include.recovery.content.compare import compare as compare_items
 from include.recovery.content.inventory import PART, measured
 from include.recovery.content.parts import PartSink, StoredParts
-from include.recovery.content.port import EVERYTHING, Kind, PutBack, Restored, Selection, Site
+from include.recovery.content.port import EVERYTHING, Kind, Previews, PutBack, Restored, Selection, Site
 from include.recovery.errors import BackupCorrupt, NotIdentical, Refused
 from include.recovery.evidence.model import Check, Outcome
 from include.recovery.fingerprint.model import Comparison
@@ -247,6 +247,9 @@ class ContentVerbs:
         """
         site = self._site_of(workspace, backup)
         with self._stored(workspace, backup, store, None, NO_PROGRESS) as stored:
+            if isinstance(self.kind, Previews):
+                yield from self.kind.preview(site, stored, only)
+                return
             yield from changes(
                 (item for item in stored.items() if only.wants(item.name)),
                 (item for item in self.kind.live_items(site) if only.wants(item.name)),
