@@ -77,7 +77,12 @@ def wanted_at(state: State, moment: int, tell: Callable[[Doubt], None]) -> Wante
     row, doubt = current(state.rows, moment)
     if doubt:
         tell(Doubt(state.key, doubt))
-    return None if row is None else Wanted(_item(row), row.copy)
+    return None if row is None else as_wanted(row)
+
+
+def as_wanted(row: Row) -> Wanted:
+    """A version, to be what its key holds."""
+    return Wanted(_item(row), row.copy)
 
 
 def pairs_at(

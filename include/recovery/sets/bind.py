@@ -19,7 +19,7 @@ class Candidates:
 
     :param backups: all that the store has of it.
     :param anchor: whether the others are taken as of its moment: a database.
-    :param continuous: whether its versions lead to any moment since its first backup.
+    :param continuous: whether its versions lead to any moment.
     :param unchanged: until when it was seen to hold what a backup holds, by that backup's id.
     :param rpo: a member that is older than its set by more is told.
     """
@@ -49,7 +49,8 @@ def bind(
     at = _moment(sources, usable, before)
     members, lacking, notes = [], {}, []
     for each in sources:
-        fitting = [b for b in usable[each.source] if b.manifest.snapshot_at <= at]
+        # Versions lead back to any moment, also from a backup that is younger: the youngest knows most of them.
+        fitting = [b for b in usable[each.source] if each.continuous or b.manifest.snapshot_at <= at]
         if not fitting:
             lacking[each.source] = _why_lacking(each, usable[each.source], at)
             continue

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from include.recovery.workspace import Workspace
 
 CONTINUOUS = ("objects",)
-"""Kinds whose versions lead to any moment since the first backup."""
+"""Kinds whose versions lead to any moment."""
 
 
 def bind_set(

@@ -46,6 +46,7 @@ def test_everything_comes_back_as_of_the_database() -> None:
         Candidates("etc", [backup("etc", 10), backup("etc", 70)]),
     )
     assert minutes(made) == {"db": ("backup", 60), "uploads": ("moment", 60), "etc": ("backup", 10)}
+    assert made.member("uploads").backup.startswith("20261121T133000Z"), "the youngest knows most versions"  # type: ignore[union-attr]
     assert (made.whole, made.skew) == (True, timedelta(minutes=50))
 
 
