@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from include.recovery.content.compare import Change
-from include.recovery.content.port import Stored
+from include.recovery.content.port import Selection, Stored
 from include.recovery.files.attributes import apply
 from include.recovery.files.entry import entry_of
 from include.recovery.files.extract import enter_folder
@@ -21,15 +21,16 @@ from include.recovery.jobs import Stopped
 
 
 def exchange_chosen(
-    stored: Stored, found: list[Change], roots: list[str], now: datetime, stop: Callable[[], bool]
+    stored: Stored, found: list[Change], roots: list[str], only: Selection, now: datetime, stop: Callable[[], bool]
 ) -> list[Path]:
     """Exchange what differs, file by file.
 
     :param found: what differs, in order.
     :param roots: the policy's paths that hold it.
+    :param only: what was selected.
     :return: where what was there is kept.
     """
-    expected = _with_their_links(stored, {change.name for change in found if change.expected is not None})
+    expected = _with_their_links(stored, {change.name for change in found if change.expected is not None}, only)
     names = sorted(expected | {change.name for change in found}, key=os.fsencode)
     exchanges: dict[str, _Exchange] = {}
     with staged(roots) as stages:
@@ -48,12 +49,11 @@ def exchange_chosen(
     return [exchange.aside for exchange in exchanges.values() if exchange.aside is not None]
 
 
-def _with_their_links(stored: Stored, names: set[str]) -> set[str]:
-    """With a file that is exchanged go its other names, or they would be links to what is kept aside."""
+def _with_their_links(stored: Stored, names: set[str], only: Selection) -> set[str]:
+    """With a file that is exchanged go its other selected names, or they would be links to what is kept aside."""
     firsts = {item.at or item.name for item in stored.items() if item.name in names}
-    return names | {item.name for item in stored.items() if item.at in firsts} | {
-        item.name for item in stored.items() if item.name in firsts
-    }
+    others = {item.name for item in stored.items() if item.name in firsts or item.at in firsts}
+    return names | {name for name in others if only.wants(name)}
 
 
 @dataclass

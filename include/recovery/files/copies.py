@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from include.recovery.content.model import Item
-from include.recovery.content.port import Selection, Stored
+from include.recovery.content.port import EVERYTHING, Selection, Stored
 from include.recovery.errors import BackupCorrupt, SourceError
 from include.recovery.files.archive import members
 from include.recovery.files.attributes import Lack
@@ -75,9 +75,10 @@ def extract_copy(stored: Stored, folder: Path, only: Selection, stop: Callable[[
                     json.dumps(_plain(lack)) if lack else None,
                 ))  # fmt: skip
 
+            needed = links_needed(stored, only.wants) if only != EVERYTHING else frozenset()
             count = Extraction(
                 place=lambda name: (descriptor, [TREE, *name.split("/")[1:]]),
-                wants=only.wants, linked_to=links_needed(stored, only.wants), by_name=False,
+                wants=only.wants, linked_to=needed, by_name=False,
                 lacks=lambda name, lack: enter(name, lack=lack),
                 scaffold=lambda name: enter(name, scaffold=1),
                 alone=lambda name, first: enter(name, alone=first),
@@ -120,7 +121,7 @@ def not_compared(folder: Path) -> list[NotCompared]:
     counts: Counter[str] = Counter()
     with closing(sqlite3.connect(folder / _LACKS)) as book:
         for alone, lack in book.execute("SELECT alone, lack FROM lacks"):
-            counts.update(json.loads(lack) if lack else {})
+            counts.update(list(json.loads(lack)) if lack else [])
             counts["link"] += alone is not None
     return [FOLDER_TIMES, *(
         NotCompared(object=f"{_WHAT[what]} of {count:,} file{'s' if count > 1 else ''}", why=_WHY[what])

@@ -54,7 +54,7 @@ class PuttingBack:
         if only == EVERYTHING:
             kept = self._whole(roots)
         else:
-            kept = exchange_chosen(self.stored, found, roots, self.now, self.stop)
+            kept = exchange_chosen(self.stored, found, roots, only, self.now, self.stop)
         return self._result(found, kept, before)
 
     def _whole(self, roots: list[str]) -> list[Path]:

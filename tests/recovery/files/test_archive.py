@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from dataclasses import replace
 
@@ -19,10 +20,11 @@ ROOT = Owner(0, 0, "root", "root")
 FILE = Entry("/etc/x", "file", 0o644, ROOT, 1_700_000_000_123_456_789, size=5)
 
 words = st.binary(min_size=1, max_size=300).filter(lambda word: not {0, 47} & set(word) and word not in {b".", b".."})
-names = st.lists(words, min_size=1, max_size=4).map(lambda way: ("/" + b"/".join(way).decode("utf-8", "surrogateescape")))
+names = st.lists(words, min_size=1, max_size=4).map(lambda way: os.fsdecode(b"/" + b"/".join(way)))
 numbers = st.integers(0, 2**32 - 2)
 owners = st.builds(Owner, numbers, numbers, st.sampled_from(["", "www-data", "ü" * 20]), st.sampled_from(["", "adm"]))
 times = st.integers(-(10**18), 10**19)
+Xattrs = tuple[tuple[str, bytes], ...]
 xattrs = st.dictionaries(
     st.sampled_from(["user.a", "user.a=b", "user.100%", "security.capability", "system.posix_acl_access"]),
     st.binary(max_size=80),
@@ -57,7 +59,7 @@ def test_everything_but_files_comes_back_as_it_was(given_: list[Entry]) -> None:
 @given(st.binary(max_size=3000), names, times, xattrs)
 @example(b"", "/a\nb", -1, ())
 @example(b"x" * 512, "/" + "/".join(["d" * 100] * 40), 0, ())
-def test_files_come_back_with_their_bytes(content: bytes, name: str, mtime: int, marks: tuple[tuple[str, bytes], ...]) -> None:
+def test_files_come_back_with_their_bytes(content: bytes, name: str, mtime: int, marks: Xattrs) -> None:
     entry, data = file_of(content, name=name, mtime_ns=mtime, xattrs=marks)
     assert [(member.entry, body) for member, body in read(data + END)] == [(entry, content)]
 
