@@ -49,7 +49,8 @@ def apply(entry: Entry, folder: int, base: str, *, by_name: bool) -> Lack:
     owned = (got.uid, got.gid) == (wanted.uid, wanted.gid)
     path = f"/proc/self/fd/{folder}/{base}"
     refused = _mark(entry, path)
-    mode = None if entry.type == "link" else _permit(entry, folder, base, owned=owned)
+    stat = os.stat(base, dir_fd=folder, follow_symlinks=False)
+    mode = None if modes.S_ISLNK(stat.st_mode) else _permit(entry, folder, base, owned=owned)
     found = xattrs_of(path)
     xattrs = (found, entry.xattrs) if found != entry.xattrs and _excused(found, entry.xattrs, refused) else None
     os.utime(base, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)

@@ -21,7 +21,7 @@ from include.recovery.content.compare import changes, shown
 from include.recovery.content.inventory import line_of, read_items
 from include.recovery.content.model import Item
 from include.recovery.content.port import Sink
-from include.recovery.errors import SourceError
+from include.recovery.errors import SourceChanged, SourceError
 from include.recovery.files.archive import END, header, padding
 from include.recovery.files.content import BLOCK, copied, digest_of_bytes, segments_of
 from include.recovery.files.entry import Entry, HardLinks, entry_of, linked, type_of
@@ -61,7 +61,8 @@ class Capture:
         """Take it.
 
         :raises InsufficientRights: naming everything that cannot be read.
-        :raises SourceError: naming what is missing, and what changed meanwhile.
+        :raises SourceError: naming what is missing.
+        :raises SourceChanged: naming everything that changed meanwhile.
         """
         paths = self.source.paths
         check_roots(paths)
@@ -204,7 +205,7 @@ class Capture:
     def _verdict(self) -> None:
         refuse_unreadable(self._unreadable)
         if self._changed:
-            raise SourceError(
+            raise SourceChanged(
                 f"while the backup was taken, {named(f'{shown(name)} {how}' for name, how in self._changed.items())}; "
                 "no backup of that is right: let its writers hold still (quiesce), or name it in may_change"
             )

@@ -87,7 +87,7 @@ def blocks(descriptor: int, size: int, segments: list[Segment]) -> Iterator[tupl
 
     Bytes that have gone since the size was measured read as zeros.
     """
-    buffer = memoryview(bytearray(BLOCK))
+    buffer = memoryview(bytearray(min(BLOCK, size)))
     done = 0
     for start, length in segments:
         offset = max(done, start - start % BLOCK)

@@ -100,9 +100,7 @@ def copy_items(folder: Path) -> Iterator[Item]:
 
     :raises BackupCorrupt: when there is no copy.
     """
-    tree = folder / TREE
-    if not tree.is_dir() or not (folder / _LACKS).is_file():
-        raise BackupCorrupt(f"{folder} holds no copy; restore one first")
+    _check(folder)
 
     def trouble(name: str, error: OSError) -> None:
         raise SourceError(f"the copy's {name!r} cannot be read: {error.strerror}") from error
@@ -118,6 +116,7 @@ def copy_items(folder: Path) -> Iterator[Item]:
 
 def not_compared(folder: Path) -> list[NotCompared]:
     """What comparing a copy does not cover, because this worker could not set it."""
+    _check(folder)
     counts: Counter[str] = Counter()
     with closing(sqlite3.connect(folder / _LACKS)) as book:
         for alone, lack in book.execute("SELECT alone, lack FROM lacks"):
@@ -133,6 +132,11 @@ def remove_copy(folder: Path) -> None:
     """Remove a folder with everything in it; nothing there is fine too."""
     # Python's own rmtree recurses, and gives up in a tree that is deep.
     run_tool(["rm", "-rf", "--one-file-system", "--", str(folder)], env={"PATH": os.environ.get("PATH", os.defpath)})
+
+
+def _check(folder: Path) -> None:
+    if not (folder / TREE).is_dir() or not (folder / _LACKS).is_file():
+        raise BackupCorrupt(f"{folder} holds no copy; restore one first")
 
 
 def _known(book: sqlite3.Connection, name: str) -> Known | None:

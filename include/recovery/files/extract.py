@@ -84,6 +84,7 @@ class Extraction:
             from_, held = self._held[entry.same_as]
             os.link(held, base, src_dir_fd=from_, dst_dir_fd=folder, follow_symlinks=False)
             self.alone(entry.name, entry.same_as)
+            self._dress(entry, folder, base)
         elif member.hard_link:
             from_place, way = self.place(entry.same_as)
             from_ = enter_folder(from_place, way[:-1])
@@ -91,6 +92,7 @@ class Extraction:
                 os.link(way[-1], base, src_dir_fd=from_, dst_dir_fd=folder, follow_symlinks=False)
             finally:
                 os.close(from_)
+            self._dress(entry, folder, base)  # it has all that already; what it lacks is told for each of its names
         elif entry.type == "folder":
             os.mkdir(base, 0o700, dir_fd=folder)
             self._open.append(entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -67,8 +68,10 @@ def kernel_mounts(mountinfo: bytes) -> Iterator[tuple[str, str]]:
 
     :param mountinfo: of ``/proc/self/mountinfo``.
     """
-    for line in mountinfo.decode("utf-8", "surrogateescape").splitlines():
+    on_top: dict[str, str] = {}
+    for line in os.fsdecode(mountinfo).split("\n"):
         before, _, behind = line.partition(" - ")
-        kind = behind.split(" ", 1)[0]
-        if kind in _KERNEL:
-            yield _ESCAPED.sub(lambda match: chr(int(match[1], 8)), before.split(" ")[4]), kind
+        if behind:
+            place = _ESCAPED.sub(lambda match: chr(int(match[1], 8)), before.split(" ")[4])
+            on_top[place] = behind.split(" ", 1)[0]  # a later line lies over an earlier one, as a disk over an autofs
+    yield from ((place, kind) for place, kind in on_top.items() if kind in _KERNEL)

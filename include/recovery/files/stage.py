@@ -54,10 +54,15 @@ def staged(roots: Sequence[str]) -> Iterator[dict[str, Stage]]:
         stages = {}
         for root in roots:
             path = Path(root)
-            path.parent.mkdir(parents=True, exist_ok=True)
             stage = Stage(path, -1)
-            remove_copy(stage.new)
-            stage.new.mkdir(mode=0o700)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                remove_copy(stage.new)
+                stage.new.mkdir(mode=0o700)
+            except PermissionError as error:
+                raise InsufficientRights(
+                    f"nothing was changed, since this worker may not write in {path.parent}; put back as root"
+                ) from error
             ends.callback(remove_copy, stage.new)
             descriptor = os.open(stage.new, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             ends.callback(os.close, descriptor)

@@ -41,7 +41,7 @@ def place(content_place: Make, top: Path) -> ContentPlace:
 def test_everything_comes_back_with_owners_modes_links_and_marks(place: ContentPlace, top: Path) -> None:
     backup, folder = place.prove()
     copy = folder / "root" / str(top)[1:]
-    for name in ("a.conf", "new\nline", LATIN, "=odd %;'\"\\", "nothing", "big", "sub/b.conf"):
+    for name in ("a.conf", "new\nline", LATIN, "=odd %;'\"\\", "nothing", "big", "sub/b.conf", "sub-x"):
         assert (copy / name).read_bytes() == (top / name).read_bytes()
         old, new = (top / name).lstat(), (copy / name).lstat()
         assert (new.st_mode, new.st_uid, new.st_gid, new.st_mtime_ns) == (

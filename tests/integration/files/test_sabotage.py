@@ -24,6 +24,7 @@ from include.recovery.errors import (
     LifeboatError,
     PartDamaged,
     PartMissing,
+    SourceChanged,
     SourceError,
 )  # fmt: skip
 from include.recovery.files import capture
@@ -104,7 +105,7 @@ def test_a_file_that_never_holds_still_fails_the_backup_by_name(place: ContentPl
         def change() -> None:
             os.pwrite(file.fileno(), os.urandom(8), 0)
 
-        with pytest.raises(SourceError, match=rf"{top}/big changed while it was read"):
+        with pytest.raises(SourceChanged, match=rf"{top}/big changed while it was read"):
             back_up_meddled(place, **{f"at{number}": change for number in range(4, 40)})
     assert place.backups() == []
 
@@ -125,7 +126,7 @@ def test_a_file_that_never_holds_still_fails_the_backup_by_name(place: ContentPl
 def test_what_comes_goes_or_changes_while_the_rest_is_read_is_named(
     place: ContentPlace, top: Path, act: Callable[[Path], object], said: str
 ) -> None:
-    with pytest.raises(SourceError, match=r"hold still \(quiesce\), or name it in may_change") as failed:
+    with pytest.raises(SourceChanged, match=r"hold still \(quiesce\), or name it in may_change") as failed:
         back_up_meddled(place, at10=lambda: act(top))
     assert said in str(failed.value)
     assert place.backups() == []

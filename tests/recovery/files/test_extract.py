@@ -139,6 +139,22 @@ def test_an_owner_that_cannot_be_set_is_told_and_its_set_user_id_bit_not_given_t
     assert lack.mode == (0o755, 0o4755)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root lacks nothing")
+def test_what_a_file_of_several_names_lacks_is_told_for_each(tmp_path: Path) -> None:
+    root = Owner(0, 0, "root", "root")
+    took = Took(tmp_path / "top")
+    took.take(file("/a", owner=root), header(replace(FILE, name="/b", same_as="/a", owner=root)))
+    assert took.lacks == {"/a": Lack((ME, root)), "/b": Lack((ME, root))}
+
+
+def test_a_further_name_of_a_link_does_not_lead_to_what_the_link_points_at(tmp_path: Path, outside: Path) -> None:
+    (outside / "victim").touch(mode=0o600)
+    took = Took(tmp_path / "top")
+    took.take(link("/a", str(outside / "victim")), header(replace(FILE, name="/b", same_as="/a", mode=0o777)))
+    assert (outside / "victim").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "top" / "b").is_symlink()
+
+
 def test_acls_of_the_folder_above_are_not_inherited(tmp_path: Path) -> None:
     from tests.fixtures.trees import ACL
 

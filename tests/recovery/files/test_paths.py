@@ -45,6 +45,8 @@ def test_file_systems_of_the_kernel_are_known_by_their_mounts() -> None:
     info = (
         b"21 1 0:19 / /srv/jail/proc rw,nosuid shared:4 - proc proc rw\n"
         b"22 1 8:1 / /data rw - ext4 /dev/sda1 rw\n"
+        b"24 1 0:50 / /home/me rw - autofs systemd-1 rw\n"
+        b"25 1 0:51 / /home/me rw - nfs4 server:/home rw\n"
         b"23 1 0:5 / /srv/jail/with\\040space rw - devtmpfs udev rw\n"
     )
     assert dict(kernel_mounts(info)) == {"/srv/jail/proc": "proc", "/srv/jail/with space": "devtmpfs"}
