@@ -129,7 +129,7 @@ class InsufficientRights(SourceError):
 
 
 class SourceChanged(Unavailable, SourceError):
-    """What is backed up changed while it was read, so that no backup of it is right; another try may meet it at rest."""
+    """What is backed up changed while it was read, so no backup of it is right; another try may meet it at rest."""
 
 
 class RowsHidden(SourceError):

@@ -77,8 +77,9 @@ class PartSink:
                     yield stream
                     stream.flush()
                     whole.set()
-            except BrokenPipeError:
-                storing.result()  # why the other side closed is what went wrong
+            except Exception as error:
+                if _by_broken_pipe(error):
+                    storing.result()  # why the other side closed is what went wrong
                 raise
             storing.result()
 
@@ -98,6 +99,13 @@ class PartSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return self._open.__exit__(kind, error, trace)
+
+
+def _by_broken_pipe(error: BaseException | None) -> bool:
+    """Whether an error is a broken pipe, or came of one: a kind may have said it in words of its own."""
+    while error is not None and not isinstance(error, BrokenPipeError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 class StoredParts:

@@ -94,6 +94,8 @@ class Capture:
         """Write a thing and enter it; how it looked then."""
         try:
             kept = self._entry(found, out)
+        except BrokenPipeError:
+            raise  # the store's side has ended, and has the reason
         except OSError as error:
             self._trouble(found.name, error)
             return None

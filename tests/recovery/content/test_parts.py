@@ -16,7 +16,7 @@ from include.recovery.catalog.lease import Owner
 from include.recovery.content.inventory import PART
 from include.recovery.content.model import Item
 from include.recovery.content.parts import PartSink, StoredParts
-from include.recovery.errors import BackupCorrupt, LeaseLost, LifeboatError, ManifestInvalid
+from include.recovery.errors import BackupCorrupt, LeaseLost, LifeboatError, ManifestInvalid, SourceError
 from include.recovery.keys.envelope import Keyring
 from include.recovery.stores.folder import FolderStore
 from tests.fixtures.content import ContentPlace
@@ -75,15 +75,21 @@ def test_a_failure_beside_an_open_part_leaves_no_inventory(in_progress: BackupIn
     assert stored(in_progress) == []
 
 
-def test_a_consumer_that_dies_ends_the_writer_with_its_reason(in_progress: BackupInProgress) -> None:
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_consumer_that_dies_ends_the_writer_with_its_reason(in_progress: BackupInProgress, wrapped: bool) -> None:
     # The lease is lost: the store's side stops, and the writer must hear why, and not wait.
     in_progress.stop.set()
     block = os.urandom(65536)
 
     def write() -> None:
         with PartSink(in_progress) as sink, sink.writing("one") as out:
-            while True:
-                out.write(block)
+            try:
+                while True:
+                    out.write(block)
+            except OSError as error:
+                if wrapped:
+                    raise SourceError("something cannot be read") from error
+                raise
 
     with pytest.raises(LeaseLost, match="stopped storing"):
         write()
