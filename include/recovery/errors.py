@@ -4,7 +4,8 @@
     ├── PolicyError             a policy file is wrong; carries every problem found
     ├── Unavailable             something outside is down or slow: worth another try
     │   ├── StoreUnavailable
-    │   └── SourceUnavailable
+    │   ├── SourceUnavailable
+    │   └── SourceChanged       it changed while it was read (a SourceError too)
     ├── StoreError              the object store answered, and the answer is no
     │   ├── ObjectMissing
     │   ├── ObjectLocked        object lock keeps this version until its date
@@ -125,6 +126,10 @@ class SourceError(LifeboatError):
 
 class InsufficientRights(SourceError):
     """The backup role lacks rights on objects that the policy does not exclude."""
+
+
+class SourceChanged(Unavailable, SourceError):
+    """What is backed up changed while it was read, so no backup of it is right; another try may meet it at rest."""
 
 
 class RowsHidden(SourceError):

@@ -19,6 +19,8 @@ from include.recovery.fingerprint.model import NotCompared
 PART = "inventory"
 """Name and role of the part."""
 
+_TYPES = [str, str, int, str]
+
 
 class Tally:
     """Counts and digests items, and refuses disorder."""
@@ -44,7 +46,7 @@ class Tally:
         self.items += 1
         self.size += item.size
         self._digest.update(_line(item.name, item.digest, item.size))
-        return _line(item.name, item.digest, item.size, item.at)
+        return line_of(item)
 
     def fingerprint(self, not_compared: Iterable[NotCompared] = ()) -> ContentFingerprint:
         """Over all items so far."""
@@ -69,10 +71,17 @@ def read_items(stream: BinaryIO, where: str) -> Iterator[Item]:
     """
     for line in io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream:
         try:
-            name, digest, size, at = json.loads(line)
-        except (ValueError, TypeError) as error:
+            fields = json.loads(line)
+        except ValueError as error:
             raise BackupCorrupt(f"{where}: a line of the inventory cannot be read: {line[:80]!r}") from error
-        yield Item(name, digest, size, at)
+        if not isinstance(fields, list) or [type(field) for field in fields] != _TYPES:
+            raise BackupCorrupt(f"{where}: a line of the inventory cannot be read: {line[:80]!r}")
+        yield Item(*fields)
+
+
+def line_of(item: Item) -> bytes:
+    """An item as a line of an inventory."""
+    return _line(item.name, item.digest, item.size, item.at)
 
 
 def _line(*fields: str | int) -> bytes:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from include.recovery.catalog.in_progress import BackupInProgress
 from include.recovery.catalog.model import CompleteBackup, LeftOut, Manifest, Part
+from include.recovery.content.compare import shown
 from include.recovery.content.inventory import PART, Tally, read_items
 from include.recovery.content.model import Item
 from include.recovery.errors import BackupCorrupt, LifeboatError, ManifestInvalid
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.parts.read import open_part
+from include.recovery.processes import PIPE_BYTES
 from include.recovery.stores.port import ObjectStore
 
 
@@ -54,6 +57,8 @@ class PartSink:
     def writing(self, name: str) -> Iterator[BinaryIO]:
         """See ``Sink``."""
         ends = os.pipe()
+        with suppress(OSError):  # a user's share of pipe buffers may be used up; then the pipe is slower
+            fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         whole = threading.Event()
 
         def finished() -> None:
@@ -72,8 +77,9 @@ class PartSink:
                     yield stream
                     stream.flush()
                     whole.set()
-            except BrokenPipeError:
-                storing.result()  # why the other side closed is what went wrong
+            except Exception as error:
+                if _by_broken_pipe(error):
+                    storing.result()  # why the other side closed is what went wrong
                 raise
             storing.result()
 
@@ -83,7 +89,7 @@ class PartSink:
 
     def leave_out(self, what: str, why: str) -> None:
         """See ``Sink``."""
-        self._left_out.append(LeftOut(what=what, why=why))
+        self._left_out.append(LeftOut(what=shown(what), why=why))
 
     def __enter__(self) -> Self:
         self._inventory = self._open.enter_context(self.writing(PART))
@@ -93,6 +99,13 @@ class PartSink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return self._open.__exit__(kind, error, trace)
+
+
+def _by_broken_pipe(error: BaseException | None) -> bool:
+    """Whether an error is a broken pipe, or came of one: a kind may have said it in words of its own."""
+    while error is not None and not isinstance(error, BrokenPipeError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 class StoredParts:

@@ -14,10 +14,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, Protocol, TypeVar, runtime_checkable
 
 from include.recovery.content.model import Item
 from include.recovery.evidence.model import Check
+from include.recovery.fingerprint.model import NotCompared
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.policy.content_models import ContentSource
 
@@ -162,6 +163,14 @@ class PutBack:
     changed: int
     aside: str
     notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class PartlyCompared(Protocol):
+    """A kind whose copies may lack something that this worker could not give them, such as owners without root."""
+
+    def not_compared(self, site: Site[Any], folder: Path) -> Sequence[NotCompared]:
+        """What comparing this copy proves nothing about, and why."""
 
 
 class Kind(Protocol[Of_contra]):

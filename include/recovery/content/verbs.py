@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +20,10 @@ from include.recovery.content.compare import Change, changes
 from include.recovery.content.compare import compare as compare_items
 from include.recovery.content.inventory import PART, measured
 from include.recovery.content.parts import PartSink, StoredParts
-from include.recovery.content.port import EVERYTHING, Kind, Previews, PutBack, Restored, Selection, Site
+from include.recovery.content.port import EVERYTHING, Kind, PartlyCompared, Previews, PutBack, Restored, Selection, Site
 from include.recovery.errors import BackupCorrupt, NotIdentical, Refused
 from include.recovery.evidence.model import Check, Outcome
-from include.recovery.fingerprint.model import Comparison
+from include.recovery.fingerprint.model import Comparison, NotCompared
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.policy.content_models import ContentSource
 from include.recovery.sources.run_info import RunInfo, by
@@ -198,11 +198,11 @@ class ContentVerbs:
         with self._stored(workspace, backup, store, run, NO_PROGRESS) as stored:
             comparison = compare_items(
                 (item for item in stored.items() if only.wants(item.name)), self.kind.items(site, folder.absolute()),
-                unit=self.kind.unit, not_compared=manifest.content.not_compared,
+                unit=self.kind.unit, not_compared=(*manifest.content.not_compared, *self._unproven(site, folder)),
             )  # fmt: skip
         proof = Proof(
             level=ProofLevel.IDENTICAL if only == EVERYTHING else ProofLevel.RESTORED,
-            ok=comparison.identical, at=now(), by=by(run), store=store, detail=comparison.verdict,
+            ok=comparison.identical, at=now(), by=by(run), store=store, detail=_in_words(comparison),
             failures=tuple(difference.message for difference in comparison.differences),
             seconds=round(monotonic() - began, 3),
         )  # fmt: skip
@@ -289,6 +289,9 @@ class ContentVerbs:
             backup.manifest, why=why, by=by(run), deleter=workspace.deleter(store)
         )
 
+    def _unproven(self, site: Site[Any], folder: Path) -> Sequence[NotCompared]:
+        return self.kind.not_compared(site, folder.absolute()) if isinstance(self.kind, PartlyCompared) else ()
+
     def _site_of(self, workspace: Workspace, backup: CompleteBackup, **more: Any) -> Site[Any]:
         system = workspace.system(backup.manifest.system)
         return self.site(workspace, system, system.content_source(backup.manifest.source), **more)
@@ -303,3 +306,9 @@ class ContentVerbs:
         with in_use(workspace.store(store), manifest, by(run)):
             key = workspace.catalog(store).key(manifest, workspace.keyring())
             yield StoredParts(backup, workspace.store(store), key, progress)
+
+
+def _in_words(comparison: Comparison) -> str:
+    """The verdict, with what it does not cover."""
+    unproven = "; ".join(each.object for each in comparison.not_compared)
+    return comparison.verdict + (f"; not compared: {unproven}" if unproven else "")
