@@ -4,7 +4,9 @@
 #
 # The whole PostgreSQL server is installed, not only its clients: a drill starts a scratch server of the source's major
 # version in the worker, reachable only through its unix socket. pgBackRest restores whole clusters in the same place;
-# where a database's host runs a worker of its own, it backs up there too.
+# where a database's host runs a worker of its own, it backs up there too. Redis backups are measured on a Redis of the
+# worker's own; copies of MongoDB backups run on mongod, which has a repository of its own: add mongodb-org-server where a
+# policy names a MongoDB source.
 FROM apache/airflow:3.3.2-python3.11
 
 ARG POSTGRES_MAJORS="15 16 17 18"
@@ -14,7 +16,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends postgresql-common util-linux zstd \
     && sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
     && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
-    && apt-get install -y --no-install-recommends pgbackrest \
+    && apt-get install -y --no-install-recommends pgbackrest redis-server \
     && for major in ${POSTGRES_MAJORS}; do apt-get install -y --no-install-recommends "postgresql-${major}"; done \
     && rm -rf /var/lib/apt/lists/* \
     && printf '#!/bin/sh\nexec python -m include.recovery.cli "$@"\n' > /usr/local/bin/lifeboat \

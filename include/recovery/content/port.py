@@ -129,6 +129,7 @@ class Captured:
     :param tools: name to version.
     :param size: bytes of the source.
     :param lsn: a position in the source's own log, such as an oplog time, a revision, a generation.
+    :param not_compared: what the backup holds and no item covers, and why.
     """
 
     snapshot_at: datetime
@@ -136,6 +137,7 @@ class Captured:
     tools: dict[str, str] = field(default_factory=dict)
     size: int = 0
     lsn: str | None = None
+    not_compared: tuple[NotCompared, ...] = ()
 
 
 @dataclass(frozen=True)

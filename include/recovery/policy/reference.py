@@ -150,6 +150,8 @@ def _allowed(prop: Mapping[str, Any]) -> str:
     if kind == "array":
         items = _allowed(prop["items"])
         return f"list of {items}s" if items in ("name", "text") else f"list of {items}"
+    if kind == "object" and prop.get("additionalProperties") is True:
+        return "mapping"
     if kind == "object":
         names = prop.get("propertyNames", {})
         keys = f"{_allowed(names)} to " if "enum" in names else "names to "

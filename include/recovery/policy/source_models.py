@@ -11,6 +11,8 @@ from include.recovery.policy.base import Line, PolicyModel, Slug, Word
 from include.recovery.policy.physical_models import PhysicalOptions, WalArchive
 from include.recovery.policy.source_kinds.files import FilesSource
 from include.recovery.policy.source_kinds.objects import ObjectsSource
+from include.recovery.policy.source_kinds.mongodb import MongodbSource
+from include.recovery.policy.source_kinds.redis import RedisSource
 
 _READS = re.compile(r"^(select|with|table|values)\b", re.IGNORECASE)
 
@@ -205,4 +207,5 @@ class PostgresSource(PolicyModel):
 
 
 Source = Annotated[PostgresSource | FilesSource | ObjectsSource, Field(discriminator="kind")]
+Source = Annotated[PostgresSource | FilesSource | MongodbSource | RedisSource, Field(discriminator="kind")]
 """Any source. Kinds that are backed up item by item have their models in ``source_kinds/``."""
