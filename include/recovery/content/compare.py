@@ -81,7 +81,7 @@ def compare(
     for change in changes(counted, found):
         kinds[change.how] += 1
         if len(named) < NAMED:
-            named.append(Difference(object=change.name, kind=change.how, message=change.message))
+            named.append(Difference(object=shown(change.name), kind=change.how, message=change.message))
     for how, count in kinds.items():
         more = count - sum(1 for difference in named if difference.kind == how)
         if more:

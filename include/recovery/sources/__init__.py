@@ -2,6 +2,7 @@
 
     postgres     a database, by pg_dump
     pgbackrest   the whole cluster that such a source is in, by pgBackRest
+    git          a git repository: a bundle of all refs, and an archive of its files
 
 The others are backed up item by item, and share their verbs (``include/recovery/content/verbs.py``); a module here
 fulfils ``content/port.py`` and is listed in ``CONTENT_KINDS``.
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["CONTENT_KINDS", "KINDS", "PHYSICAL", "RunInfo", "content_verbs", "kind_of", "verbs"]
 
 PHYSICAL = "pgbackrest"
-CONTENT_KINDS: tuple[str, ...] = ()
+CONTENT_KINDS: tuple[str, ...] = ("git",)
 """Kinds that are backed up item by item."""
 KINDS = ("postgres", PHYSICAL, *CONTENT_KINDS)
 
