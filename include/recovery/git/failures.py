@@ -17,6 +17,7 @@ _GONE = (
     "unexpected disconnect",
     "invalid index-pack output", "network is unreachable", "no route to host",
 )  # fmt: skip
+_SHALLOW = ("shallow update", "shallow file", "is shallow", "from shallow")
 _ABSENT = ("not found", "does not appear to be a git repository", "not a git repository", "access denied or repository")
 _DAMAGED = (
     "missing", "bad object", "corrupt", "unable to read", "broken link", "hash mismatch", "invalid object",
@@ -35,11 +36,11 @@ def meaning(error: ToolFailed, where: str, doing: str) -> LifeboatError:
     what = f"{where}: {doing} failed"
     if error.exit_code < 0:
         return SourceUnavailable(f"{what}: git was ended by signal {-error.exit_code}; try again")
-    if "shallow" in words:
+    if any(each in words for each in _SHALLOW):
         return SourceError(f"{what}: {shallow(said)}")
     if any(each in words for each in _DENIED):
         return InsufficientRights(
-            f"{what}: {said}; correct the connection's login, password or key, or what that account may do"
+            f"{what}: {said}; correct the connection's login, password, key or host key, or what that account may do"
         )
     if "redirect" in words:
         return SourceError(f"{what}: {said}; write the new address into the policy, since redirects are not followed")

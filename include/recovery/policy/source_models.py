@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints, model_validator
 
 from include.recovery.policy.base import Line, PolicyModel, Slug, Word
+from include.recovery.policy.export_models import READS, Export, check_names
 from include.recovery.policy.physical_models import PhysicalOptions, WalArchive
 from include.recovery.policy.source_kinds.files import FilesSource
 from include.recovery.policy.source_kinds.git import GitSource
-
-_READS = re.compile(r"^(select|with|table|values)\b", re.IGNORECASE)
 
 
 class Connections(PolicyModel):
@@ -112,7 +110,7 @@ class Validation(PolicyModel):
         if (self.expect is None) == (self.at_least is None):
             given = "neither" if self.expect is None else "both"
             raise ValueError(f"found {given} of expect and at_least in validation {self.name!r}; give one of them")
-        if not _READS.match(self.sql) or ";" in self.sql.rstrip("; \n"):
+        if not READS.match(self.sql) or ";" in self.sql.rstrip("; \n"):
             raise ValueError(
                 f"found {self.sql[:40]!r} in validation {self.name!r}; allowed is one reading statement "
                 "(SELECT, WITH, TABLE or VALUES) without a ';' inside"
@@ -202,6 +200,25 @@ class PostgresSource(PolicyModel):
             examples=[[{"name": "there are users", "sql": "select count(*) from users", "at_least": 1}]],
         ),
     ] = ()
+    exports: Annotated[
+        tuple[Export, ...],
+        AfterValidator(check_names),
+        Field(
+            description="What each dump also keeps as CSV, from its own snapshot.",
+            examples=[[{"name": "user-progress", "table": "public.user_progress", "order_by": ["user_id"]}]],
+        ),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _exports_what_is_kept(self) -> PostgresSource:
+        excluded = {entry.table for entry in self.exclude}
+        for export in self.exports:
+            if export.table in excluded:
+                raise ValueError(
+                    f"found table {export.table} in export {export.name!r} and in 'exclude'; a restored copy has none "
+                    f"of its rows, so the export could never be proven: take it out of one of them"
+                )
+        return self
 
 
 Source = Annotated[PostgresSource | FilesSource | GitSource, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""Repositories with everything in them, and servers that serve them: over HTTP with a password, over ssh, by git's own."""
+"""Repositories with everything in them, and servers for them: HTTP with a password, and ssh."""
 
 from __future__ import annotations
 
@@ -191,7 +191,8 @@ def http_server(tmp_path: Path) -> Iterator[HttpServer]:
                 "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
                 "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""), **_PERSON,
             }  # fmt: skip
-            done = subprocess.run(["git", "http-backend"], env=env, input=self._body(), capture_output=True, check=False)
+            argv = ["git", "http-backend"]
+            done = subprocess.run(argv, env=env, input=self._body(), capture_output=True, check=False)
             head, _, body = done.stdout.partition(b"\r\n\r\n")
             headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
             self.send_response(int(headers.pop("Status", "200").split()[0]))
@@ -267,7 +268,8 @@ def ssh_server(tmp_path: Path) -> Iterator[SshServer]:
         try:
             deadline = time.monotonic() + 10
             while not listens(port):
-                assert server.poll() is None and time.monotonic() < deadline, (place / "log").read_text()
+                assert server.poll() is None, (place / "log").read_text()
+                assert time.monotonic() < deadline, (place / "log").read_text()
                 time.sleep(0.05)
             extra = {
                 "private_key": (place / "key").read_text(),

@@ -91,7 +91,8 @@ def test_damaged_pack(small: Repo, content_place: Place) -> None:
 def test_known_flaws_of_old_history(small: Repo, content_place: Place) -> None:
     """Refused as long as the policy does not know it; then it is kept, and restored."""
     tree = small.git("rev-parse", "HEAD^{tree}")
-    text = f"tree {tree}\nauthor A <a@example.org> 1700000000 +0000\ncommitter A <a@example.org> 1700000000 0000\n\nold\n"
+    person = "A <a@example.org> 1700000000"
+    text = f"tree {tree}\nauthor {person} +0000\ncommitter {person} 0000\n\nold\n"
     flawed = small.git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", data=text.encode())
     small.git("update-ref", "refs/heads/old", flawed)
     place = content_place(of(small) | {"known_flaws": [{"problem": "badTimezone", "why": "made by another tool"}]})
