@@ -65,12 +65,3 @@ class Export(PolicyModel):
                 "(SELECT, WITH, TABLE or VALUES) without a ';' inside"
             )
         return self
-
-
-def check_names(exports: tuple[Export, ...]) -> tuple[Export, ...]:
-    """Refuse two exports of one name."""
-    names = [export.name for export in exports]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"found the export {', '.join(twice)} more than once; give each a name of its own")
-    return exports

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StringConstraints, model_validator
 
 from include.recovery.policy.base import Line, PolicyModel, Slug, Word
-from include.recovery.policy.export_models import READS, Export, check_names
+from include.recovery.policy.export_models import READS, Export
 from include.recovery.policy.physical_models import PhysicalOptions, WalArchive
 from include.recovery.policy.source_kinds.files import FilesSource
 from include.recovery.policy.source_kinds.git import GitSource
@@ -202,23 +202,11 @@ class PostgresSource(PolicyModel):
     ] = ()
     exports: Annotated[
         tuple[Export, ...],
-        AfterValidator(check_names),
         Field(
             description="What each dump also keeps as CSV, from its own snapshot.",
             examples=[[{"name": "user-progress", "table": "public.user_progress", "order_by": ["user_id"]}]],
         ),
     ] = ()
-
-    @model_validator(mode="after")
-    def _exports_what_is_kept(self) -> PostgresSource:
-        excluded = {entry.table for entry in self.exclude}
-        for export in self.exports:
-            if export.table in excluded:
-                raise ValueError(
-                    f"found table {export.table} in export {export.name!r} and in 'exclude'; a restored copy has none "
-                    f"of its rows, so the export could never be proven: take it out of one of them"
-                )
-        return self
 
 
 Source = Annotated[PostgresSource | FilesSource | GitSource, Field(discriminator="kind")]
