@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from include.recovery.errors import SourceUnavailable
+from include.recovery.errors import SourceError, SourceUnavailable
+from include.recovery.git.failures import meaning, shallow
 from include.recovery.git.refs import ATTEMPTS, HEAD, Refs, parse_listing, read_remote
 from include.recovery.git.tool import Git
 
@@ -57,10 +58,14 @@ def fetch(git: Git, url: str, folder: Path, *, excluded: Iterable[str] = ()) -> 
         detached = [f"+{HEAD}:{DETACHED}"] if shown.head and not shown.head_target else []
         # Shell patterns cannot be said to a fetch; what they take away is fetched, and not backed up.
         without = [f"^{each.rstrip('/')}/*" for each in patterns if not set(each) & set("*?[")]
-        git.run(
-            "fetch", "--quiet", "--no-tags", "--prune", "--force", "--no-write-fetch-head", "--", url,
-            "+refs/*:refs/*", *without, *detached, doing="fetching it", at=folder,
+        said = git.ask(
+            "fetch", "--quiet", "--no-tags", "--prune", "--force", "--no-write-fetch-head", "--no-progress", "--", url,
+            "+refs/*:refs/*", *without, *detached, at=folder,
         )  # fmt: skip
+        if said.failure is not None:
+            raise meaning(said.failure, git.where, "fetching it")
+        if "shallow roots" in said.err:  # it has fetched the rest, and calls that a success
+            raise SourceError(f"{git.where}: {shallow('the server has no more')}")
         if _holds(git, folder, wanted, patterns):
             return shown
     raise SourceUnavailable(f"{git.where}: its refs change faster than they can be fetched; try again when it is calm")

@@ -22,7 +22,7 @@ from include.recovery.git import cache
 from include.recovery.git.address import Address, parse_address
 from include.recovery.git.environment import access
 from include.recovery.git.failures import last_words, shallow
-from include.recovery.git.refs import ASIDE, Refs, read_local
+from include.recovery.git.refs import ASIDE, Refs, read_local, read_remote
 from include.recovery.git.tool import Git
 from include.recovery.git.trees import attributes
 from include.recovery.processes import Crew
@@ -66,36 +66,51 @@ def reached(site: Site[GitSource]) -> Iterator[tuple[Git, Address]]:
         yield Git(env, crew, f"{site.name} ({address.text})"), address
 
 
+def look(site: Site[GitSource]) -> Refs:
+    """The refs of a source's repository that a backup would hold; nothing is fetched, and no object is looked at.
+
+    :raises SourceError: when it is empty, shallow or partial.
+    :raises SourceUnavailable, InsufficientRights: when it cannot be reached or read.
+    """
+    with reached(site) as (git, address):
+        refs = _in_folder(site, git, address).refs if address.local else read_remote(git, address.text)
+        return _kept(site, git, refs, empty=False)[0]
+
+
 @contextmanager
-def frozen(site: Site[GitSource], *, check: bool = False) -> Iterator[Frozen]:
+def frozen(site: Site[GitSource], *, check: bool = False, empty: bool = False) -> Iterator[Frozen]:
     """Hold the refs of a source's repository.
 
     :param check: make sure that every object is whole and none is missing.
+    :param empty: whether it may have no refs at all.
     :raises SourceError: when it is empty, shallow, partial or damaged.
     :raises SourceUnavailable, InsufficientRights: when it cannot be reached or read.
     """
     with reached(site) as (git, address), ExitStack() as stack:
         private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifeboat-git-")))
         if address.local:
-            yield _hold(site, git, address, _in_folder(site, git, address), private / "frozen.git", check=check)
+            found = _in_folder(site, git, address)
+            yield _hold(site, git, address, found, private / "frozen.git", check=check, empty=empty)
             return
         kept = stack.enter_context(cache.cache_folder(site.name, address.text))
-        yield _of_server(site, git, address, kept, private, check=check)
+        yield _of_server(site, git, address, kept, private, check=check, empty=empty)
 
 
 def _of_server(
-    site: Site[GitSource], git: Git, address: Address, kept: Path, private: Path, *, check: bool
+    site: Site[GitSource], git: Git, address: Address, kept: Path, private: Path, *, check: bool, empty: bool
 ) -> Frozen:
     if cache.overgrown(kept):
         cache.forget(kept)
     if kept.exists():
         try:
-            return _hold(site, git, address, _on_server(site, git, address, kept), private / "frozen.git", check=check)
+            found = _on_server(site, git, address, kept)
+            return _hold(site, git, address, found, private / "frozen.git", check=check, empty=empty)
         except InsufficientRights:
             raise
         except (SourceError, ToolFailed):
             cache.forget(kept)  # it may be the cache that is damaged, and not the repository
-    return _hold(site, git, address, _on_server(site, git, address, kept), private / "again.git", check=check)
+    found = _on_server(site, git, address, kept)
+    return _hold(site, git, address, found, private / "again.git", check=check, empty=empty)
 
 
 def own_folder(git: Git, path: str) -> Path:
@@ -155,8 +170,6 @@ def _in_folder(site: Site[GitSource], git: Git, address: Address) -> _Found:
 def _on_server(site: Site[GitSource], git: Git, address: Address, kept: Path) -> _Found:
     refs = cache.fetch(git, address.text, kept, excluded=[ASIDE, *(each.refs for each in site.source.exclude)])
     at = site.now()
-    if (kept / "shallow").exists():
-        raise SourceError(f"{git.where}: {shallow('the server has no more')}")
     left_out = [("its configuration, hooks, reflogs", "no server shows them")]
     if not refs.head:
         left_out.append(("HEAD", "it names a branch without commits, and the server does not say which"))
@@ -164,21 +177,9 @@ def _on_server(site: Site[GitSource], git: Git, address: Address, kept: Path) ->
 
 
 def _hold(
-    site: Site[GitSource], git: Git, address: Address, found: _Found, folder: Path, *, check: bool
+    site: Site[GitSource], git: Git, address: Address, found: _Found, folder: Path, *, check: bool, empty: bool
 ) -> Frozen:
-    reasons = {ASIDE: "kept aside by an earlier put back"} | {each.refs: each.why for each in site.source.exclude}
-    kept, taken = found.refs.without(reasons)
-    left_out = [(f"{count} refs that match {pattern}", reasons[pattern]) for pattern, count in taken.items() if count]
-    if not kept.refs:
-        more = f" but {len(found.refs.refs)} that are left out" if found.refs.refs else ""
-        raise SourceError(
-            f"{git.where}: it has no refs{more}, so there is nothing to back up; push to it first, or correct the "
-            f"policy"
-        )
-    if kept.head_id and kept.head_target and kept.head_target not in kept.by_name():
-        raise SourceError(
-            f"{git.where}: the policy leaves out {kept.head_target}, which HEAD names; take it out of 'exclude'"
-        )
+    kept, left_out = _kept(site, git, found.refs, empty=empty)
     make_frozen(git, folder, kept, found.objects, site.source.archive_without)
     wrong = fsck(git, folder, tuple(each.problem for each in site.source.known_flaws)) if check else ""
     if wrong:
@@ -187,6 +188,23 @@ def _hold(
             f"old history in 'known_flaws'"
         )
     return Frozen(git, address, folder, found.origin, kept, found.at, (*found.left_out, *left_out))
+
+
+def _kept(site: Site[GitSource], git: Git, refs: Refs, *, empty: bool) -> tuple[Refs, list[tuple[str, str]]]:
+    """The refs that a backup holds, and what is left out and why."""
+    reasons = {ASIDE: "kept aside by an earlier put back"} | {each.refs: each.why for each in site.source.exclude}
+    kept, taken = refs.without(reasons)
+    if not kept.refs and not empty:
+        more = f" but {len(refs.refs)} that are left out" if refs.refs else ""
+        raise SourceError(
+            f"{git.where}: it has no refs{more}, so there is nothing to back up; push to it first, or correct the "
+            f"policy"
+        )
+    if kept.head_id and kept.head_target and kept.head_target not in kept.by_name():
+        raise SourceError(
+            f"{git.where}: the policy leaves out {kept.head_target}, which HEAD names; take it out of 'exclude'"
+        )
+    return kept, [(f"{count} refs that match {each}", reasons[each]) for each, count in taken.items() if count]
 
 
 def make_frozen(git: Git, folder: Path, refs: Refs, objects: Path, without: tuple[str, ...] = ()) -> None:

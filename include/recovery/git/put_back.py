@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from include.recovery.content.port import Selection, Site, Stored
     from include.recovery.policy.source_kinds.git import GitSource
 
+_TURNED, _KEPT_HEAD = "HEAD is ", "what HEAD was is kept in "
 _AT_ONCE = 1000
 """Refs in one push; each is two words of a command line."""
 
@@ -62,7 +63,7 @@ def put_back(site: Site[GitSource], stored: Stored, only: Selection) -> PutBack:
     """
     head, _ = refs_of(stored.items(), only)
     flaws = tuple(each.problem for each in site.source.known_flaws)
-    with frozen(site) as now, tempfile.TemporaryDirectory(prefix="lifeboat-git-") as private:
+    with frozen(site, empty=True) as now, tempfile.TemporaryDirectory(prefix="lifeboat-git-") as private:
         copy = Path(private) / "copy.git"
         wanted = restore_repository(now.git, stored, copy, only, known_flaws=flaws)
         if not wanted.refs and not head:
@@ -75,7 +76,7 @@ def put_back(site: Site[GitSource], stored: Stored, only: Selection) -> PutBack:
         if now.address.local:
             _refuse_foreign(now)
             _change_folder(now, copy, changing, place)
-            notes += _put_head(now, head)
+            notes += _put_head(now, head, place)
             notes += _put_large_objects(now, stored, only)
             if now.origin.name == ".git":
                 notes.append(f"the working tree of {now.address.text} is as it was: look at `git status` there")
@@ -84,8 +85,9 @@ def put_back(site: Site[GitSource], stored: Stored, only: Selection) -> PutBack:
             if head and head != now.refs.head:
                 notes.append(f"HEAD of the server is {now.refs.head or 'unknown'} and was {head}: set it there")
         _check(now, changing)
-    lost = any(move.before for move in changing)
-    return PutBack(len(changing) + sum("HEAD is" in note for note in notes), place if lost else "nothing", tuple(notes))
+    lost = any(move.before for move in changing) or any(note.startswith(_KEPT_HEAD) for note in notes)
+    turned = any(note.startswith(_TURNED) for note in notes)
+    return PutBack(len(changing) + turned, place if lost else "nothing", tuple(notes))
 
 
 def transaction(changing: Sequence[Move], place: str) -> list[bytes]:
@@ -123,10 +125,8 @@ def _change_folder(now: Frozen, copy: Path, changing: Sequence[Move], place: str
     if not changing:
         return
     # Only objects: no ref has changed when this has failed.
-    now.git.run(
-        "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", copy, "refs/*",
-        doing="bringing the objects of the backup", at=now.origin,
-    )  # fmt: skip
+    doing = "bringing the objects of the backup"
+    now.git.run("fetch-pack", "--quiet", "--no-progress", "--all", copy, doing=doing, at=now.origin)
     for commands in transaction(changing, place):
         now.git.feed(
             "update-ref", "--stdin", "-z", stream=BytesIO(commands), doing="changing its refs", at=now.origin
@@ -138,7 +138,8 @@ def _change_folder(now: Frozen, copy: Path, changing: Sequence[Move], place: str
 
 def _push(now: Frozen, copy: Path, changing: Sequence[Move], place: str) -> None:
     # What is kept aside is on the server already; here it is borrowed from the cache.
-    (copy / "objects" / "info" / "alternates").write_text(f"{now.origin / 'objects'}\n", encoding="utf-8")
+    if (now.origin / "objects").is_dir():
+        (copy / "objects" / "info" / "alternates").write_text(f"{now.origin / 'objects'}\n", encoding="utf-8")
     aside = [(move.aside(place), move.before.object_id, "") for move in changing if move.before is not None]
     comes = [
         (move.name, move.after.object_id if move.after else "", move.before.object_id if move.before else "")
@@ -155,15 +156,20 @@ def _push(now: Frozen, copy: Path, changing: Sequence[Move], place: str) -> None
             )  # fmt: skip
 
 
-def _put_head(now: Frozen, head: str) -> list[str]:
+def _put_head(now: Frozen, head: str, place: str) -> list[str]:
     if not head or head == now.refs.head:
         return []
+    notes = [f"{_TURNED}{head} again, and was {now.refs.head or 'nothing'}"]
+    if now.refs.head_id and not now.refs.head_target:
+        # Nothing else may lead to where HEAD was.
+        now.git.run("update-ref", f"{place}HEAD", now.refs.head_id, "", doing="keeping HEAD aside", at=now.origin)
+        notes.append(f"{_KEPT_HEAD}{place}HEAD")
     target = head.removeprefix("ref: ")
     if target != head:
         now.git.run("symbolic-ref", HEAD, target, doing="setting HEAD", at=now.origin)
     else:
         now.git.run("update-ref", "--no-deref", HEAD, head, doing="setting HEAD", at=now.origin)
-    return [f"HEAD is {head} again, and was {now.refs.head or 'nothing'}"]
+    return notes
 
 
 def _put_large_objects(now: Frozen, stored: Stored, only: Selection) -> list[str]:

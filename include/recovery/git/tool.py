@@ -19,11 +19,19 @@ _KEPT = 64 * 1024
 
 
 class Said(NamedTuple):
-    """What git printed, and whether it ended well."""
+    """What git printed.
+
+    :param failure: None when it ended well.
+    """
 
     out: bytes
     err: str
-    ok: bool
+    failure: ToolFailed | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended well."""
+        return self.failure is None
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,8 @@ class Git:
                 while chunk := child.stdout.read(_CHUNK):
                     out += chunk[: _KEPT - len(out)]
             except ToolFailed as error:
-                return Said(bytes(out), error.stderr, False)
-            return Said(bytes(out), child.stderr, True)
+                return Said(bytes(out), error.stderr, error)
+            return Said(bytes(out), child.stderr, None)
 
     def feed(self, *words: str | Path, stream: BinaryIO, doing: str, at: Path | None = None) -> None:
         """Write a whole stream to git, and wait until it has ended well.

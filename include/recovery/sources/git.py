@@ -15,7 +15,7 @@ from include.recovery.evidence.model import Check
 from include.recovery.git import bundle, lfs, trees
 from include.recovery.git.copy import discard, items_of, repository_of, restore_copy
 from include.recovery.git.environment import environment
-from include.recovery.git.frozen import Frozen, frozen
+from include.recovery.git.frozen import Frozen, frozen, look
 from include.recovery.git.items import Objects, in_order, measure_objects
 from include.recovery.git.put_back import put_back
 from include.recovery.git.questions import ask
@@ -42,8 +42,8 @@ class GitKind:
 
     def precheck(self, site: Site[GitSource]) -> str:
         """Whether it can be backed up completely, in a clause."""
-        with frozen(site, check=True) as now:
-            return f"{len(now.refs.refs)} refs, HEAD is {now.refs.head or 'unknown'}, git fsck finds nothing wrong"
+        refs = look(site)
+        return f"{len(refs.refs)} refs can be read, HEAD is {refs.head or 'unknown'}"
 
     def capture(self, site: Site[GitSource], sink: Sink) -> Captured:
         """Bundle, archive and objects of Git LFS, of refs that were frozen before."""
@@ -64,7 +64,7 @@ class GitKind:
 
     def live_items(self, site: Site[GitSource]) -> Iterator[Item]:
         """What it holds now, in order."""
-        with frozen(site) as now:
+        with frozen(site, empty=True) as now:
             objects: Objects = measure_objects(now.git, now.folder)
             held = lfs.present(now.origin, lfs.pointers(now.git, now.folder)) if now.address.local else {}
             yield from in_order(now.refs, _files(now, site.source), _large(held), objects)

@@ -57,10 +57,10 @@ def test_over_http_with_everything(rich: Repo, http_server: HttpServer, content_
         elif damage == "lost":
             (cache / "HEAD").unlink()
         rich.git("checkout", "--quiet", "trunk")
-        rich.commit("one more")
-        rich.git("push", "--quiet", bare, "trunk")
+        commit = rich.commit("one more")
+        rich.git("push", "--quiet", bare, f"{commit}:refs/heads/trunk")
         again = place.back_up()
-        assert again.manifest.lsn == rich.git("rev-parse", "trunk")
+        assert again.manifest.lsn == commit
         assert same_refs(place.copy(again), bare)
 
 
@@ -99,6 +99,13 @@ def test_put_back_by_push(small: Repo, http_server: HttpServer, content_place: P
     assert {name: each for name, each in found.items() if not name.startswith("refs/lifeboat/")} == before
     assert found[f"{done.aside}heads/other"] == lost
     assert place.verbs.put_back(place.workspace, backup, leave="depot/main").changed == 0
+
+    # Also into the empty repository that a lost server begins with.
+    bare.rename(bare.with_name("lost.git"))
+    run_git("init", "--quiet", "--bare", bare)
+    run_git(git, "config", "http.receivepack", "true")
+    assert place.verbs.put_back(place.workspace, backup, leave="depot/main").changed == len(before)
+    assert same_refs(place.copy(backup), bare)
 
 
 def test_wrong_password(small: Repo, http_server: HttpServer, content_place: Place) -> None:
