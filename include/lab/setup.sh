@@ -16,6 +16,8 @@ venv=$LIFEBOAT_HOME/venv
 uv_version=0.13.8
 servers="postgresql-15 postgresql-client-15 pgbackrest ceph-mon ceph-osd radosgw bind9 redis-server python3-venv ca-certificates"
 browser=chromium
+servers="postgresql-15 postgresql-client-15 pgbackrest ceph-mon ceph-osd radosgw bind9 python3-venv ca-certificates git openssh-client"
+tests="chromium openssh-server"
 
 say() { printf 'lifeboat: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -26,7 +28,7 @@ missing() {
 }
 
 install_packages() { # what the tests of the web UI need on top comes with the first run of pytest
-    case " $* " in *pytest* | *include.lab.check*) wanted="$servers $browser" ;; *) wanted=$servers ;; esac
+    case " $* " in *pytest* | *include.lab.check*) wanted="$servers $tests" ;; *) wanted=$servers ;; esac
     # shellcheck disable=SC2086 # a list of words
     lacking=$(missing $wanted)
     [ -n "$lacking" ] || return 0

@@ -49,7 +49,7 @@ class Volume(Record):
     sha512: str
 
 
-PartRole = Literal["globals", "schema", "data", "inventory"]
+PartRole = Literal["globals", "schema", "data", "inventory", "export"]
 
 
 class Part(Record):
@@ -81,6 +81,23 @@ class LeftOut(Record):
 
     what: str
     why: str
+
+
+class Export(Record):
+    """A query's result as CSV, from the snapshot of the backup.
+
+    :param part: name of the part that holds it.
+    :param query: as it was run, with its order; run on a restored copy, it must give the same CSV.
+    :param sha512: of the CSV, header line and all, before compression.
+    """
+
+    name: str
+    part: str
+    query: str
+    columns: tuple[str, ...]
+    rows: int
+    sha512: str
+    note: str | None = None
 
 
 class PhysicalBackup(Record):
@@ -189,6 +206,7 @@ class Manifest(Facts):
     fingerprint: DatabaseFingerprint | None = None
     content: ContentFingerprint | None = None
     left_out: tuple[LeftOut, ...] = ()
+    exports: tuple[Export, ...] = ()
 
     @property
     def stored_size(self) -> int:

@@ -99,7 +99,7 @@ class DatabaseFingerprint(Record):
 
 DifferenceKind = Literal[
     "missing", "unexpected", "rows", "content", "definition", "sequence", "large objects", "roles", "grants",
-    "extension", "coverage",
+    "extension", "coverage", "export",
 ]  # fmt: skip
 
 
@@ -122,6 +122,7 @@ class Comparison(Record):
     :param identical: every row of every table was compared and all is equal; never for a sample.
     :param equal_as_far_as_compared: no difference was found; with ``sampled_tables`` that is a probability.
     :param confidence: what a sample proves, in words; None when every row was hashed.
+    :param compared_exports: CSV exports that were made again from the copy.
     :param unit: what was compared one by one: a ``row`` of a table, or an item of another source, such as a ``file``.
     """
 
@@ -133,6 +134,7 @@ class Comparison(Record):
     sampled_tables: int = 0
     confidence: str | None = None
     unit: str = "row"
+    compared_exports: int = 0
 
     @property
     def equal_as_far_as_compared(self) -> bool:
@@ -145,6 +147,8 @@ class Comparison(Record):
         what = _count(self.compared_rows, self.unit)
         if self.unit == "row":
             what += f" in {_count(self.compared_tables, 'table')}"
+        if self.compared_exports:
+            what += f" and {_count(self.compared_exports, 'export')}"
         if self.identical:
             return f"identical: {what} compared, every one equal"
         if not self.differences:

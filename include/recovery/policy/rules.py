@@ -9,6 +9,7 @@ from itertools import chain
 
 from include.recovery.policy.cron import widest_gap
 from include.recovery.policy.durations import print_duration
+from include.recovery.policy.export_rules import exports_are_kept, exports_are_unique
 from include.recovery.policy.models import (
     LOGICAL_POINTS,
     PHYSICAL_POINTS,
@@ -190,6 +191,8 @@ def rpo_is_feasible(system: ProtectedSystem) -> Iterator[Broken]:
 
 RULES: tuple[Rule, ...] = (
     names_are_unique,
+    exports_are_unique,
+    exports_are_kept,
     references_exist,
     approvals_are_possible,
     assumptions_are_explained,

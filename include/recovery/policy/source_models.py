@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StringConstraints, model_validator
 
 from include.recovery.policy.base import Line, PolicyModel, Slug, Word
+from include.recovery.policy.export_models import READS, Export
 from include.recovery.policy.physical_models import PhysicalOptions, WalArchive
 from include.recovery.policy.source_kinds.files import FilesSource
 from include.recovery.policy.source_kinds.objects import ObjectsSource
@@ -15,6 +15,7 @@ from include.recovery.policy.source_kinds.mongodb import MongodbSource
 from include.recovery.policy.source_kinds.redis import RedisSource
 
 _READS = re.compile(r"^(select|with|table|values)\b", re.IGNORECASE)
+from include.recovery.policy.source_kinds.git import GitSource
 
 
 class Connections(PolicyModel):
@@ -114,7 +115,7 @@ class Validation(PolicyModel):
         if (self.expect is None) == (self.at_least is None):
             given = "neither" if self.expect is None else "both"
             raise ValueError(f"found {given} of expect and at_least in validation {self.name!r}; give one of them")
-        if not _READS.match(self.sql) or ";" in self.sql.rstrip("; \n"):
+        if not READS.match(self.sql) or ";" in self.sql.rstrip("; \n"):
             raise ValueError(
                 f"found {self.sql[:40]!r} in validation {self.name!r}; allowed is one reading statement "
                 "(SELECT, WITH, TABLE or VALUES) without a ';' inside"
@@ -204,8 +205,16 @@ class PostgresSource(PolicyModel):
             examples=[[{"name": "there are users", "sql": "select count(*) from users", "at_least": 1}]],
         ),
     ] = ()
+    exports: Annotated[
+        tuple[Export, ...],
+        Field(
+            description="What each dump also keeps as CSV, from its own snapshot.",
+            examples=[[{"name": "user-progress", "table": "public.user_progress", "order_by": ["user_id"]}]],
+        ),
+    ] = ()
 
 
 Source = Annotated[PostgresSource | FilesSource | ObjectsSource, Field(discriminator="kind")]
 Source = Annotated[PostgresSource | FilesSource | MongodbSource | RedisSource, Field(discriminator="kind")]
+Source = Annotated[PostgresSource | FilesSource | GitSource, Field(discriminator="kind")]
 """Any source. Kinds that are backed up item by item have their models in ``source_kinds/``."""

@@ -3,6 +3,7 @@
     coordinator ── locks, snapshot ─────────────────────────────────────────────── still there? ──> fields of a manifest
         ├── stream 1: pg_dump table-0001 | table-0003 | rest ...    each: stdout -> zstd -> AES-256-GCM -> store
         ├── stream 2: pg_dump table-0002 | ... | schema, globals
+        ├── exports: queries of the policy as CSV, in the same snapshot
         └── fingerprint: hashes every row in the same snapshot
 
 Nothing touches the disk. A failure anywhere stops everything; parts that are stored by then are debris, since the
@@ -21,7 +22,7 @@ from typing import Any, BinaryIO, Protocol, cast
 
 import psycopg
 
-from include.recovery.catalog.model import LeftOut, Part, PartRole
+from include.recovery.catalog.model import Export, LeftOut, Part, PartRole
 from include.recovery.errors import BackupCorrupt, ToolFailed
 from include.recovery.fingerprint.measure import Coverage, measure
 from include.recovery.fingerprint.model import DatabaseFingerprint
@@ -29,6 +30,7 @@ from include.recovery.jobs import Stopped, run_parallel, stopped_by
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.postgres import commands, tools
 from include.recovery.postgres.archive import Peek
+from include.recovery.postgres.exports import ExportQuery, store_export
 from include.recovery.postgres.failures import meaning, meaning_of_session
 from include.recovery.postgres.grouping import Group, Grouping, plan_groups
 from include.recovery.postgres.names import parse_qualified
@@ -50,6 +52,7 @@ class BackupOptions:
     :param exclude: qualified names of tables whose rows are left out, each with its reason.
     :param coverage: ``full``, a fraction to sample, or None for no fingerprint at all (benchmarks of the dump alone).
     :param lock_wait: seconds that anything waits for a lock before the backup fails.
+    :param exports: queries whose results are kept as CSV too.
     """
 
     streams: int = 2
@@ -58,6 +61,7 @@ class BackupOptions:
     coverage: Coverage | None = "full"
     fingerprint_workers: int = 2
     lock_wait: int = 60
+    exports: tuple[ExportQuery, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class DatabaseBackup:
     fingerprint: DatabaseFingerprint | None
     left_out: tuple[LeftOut, ...]
     source_size: int
+    exports: tuple[Export, ...] = ()
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -164,6 +169,7 @@ class _Job:
         self._held: dict[Relation, str] = {}
         self._roles: frozenset[str] = frozenset()
         self._fingerprint: DatabaseFingerprint | None = None
+        self._exports: dict[str, Export] = {}
         self._lock = threading.Lock()
 
     def run(self) -> DatabaseBackup:
@@ -177,13 +183,15 @@ class _Job:
                 partial(self._dump_schema, crew), partial(self._dump_rest, crew, grouping)
             ]
             jobs += [partial(self._dump_group, crew, group) for group in grouping.groups]
+            jobs += [partial(self._export, export) for export in self._options.exports]
             jobs.append(partial(self._dump_globals, crew))
             coverage = self._options.coverage
             beside = [] if coverage is None else [partial(self._measure, coverage)]
             run_parallel(jobs, workers=self._options.streams, stop=self._stop, beside=beside)
         self._snapshot.check()
         self._check_complete()
-        order = ["globals", "schema", *(group.name for group in grouping.groups), "rest"]
+        exports = [export.part for export in self._options.exports]
+        order = ["globals", "schema", *(group.name for group in grouping.groups), "rest", *exports]
         return DatabaseBackup(
             database=self._server.database,
             snapshot_at=self._snapshot.taken_at,
@@ -195,6 +203,7 @@ class _Job:
             fingerprint=self._fingerprint,
             left_out=self._readiness.left_out,
             source_size=self._snapshot.size,
+            exports=tuple(self._exports[name] for name in exports),
         )
 
     def _dump_schema(self, crew: Crew) -> None:
@@ -253,6 +262,20 @@ class _Job:
                                       progress=self._progress)
         with self._lock:
             self._parts["globals"] = part
+
+    def _export(self, export: ExportQuery) -> None:
+        """A query's result as CSV, in the same snapshot."""
+        store = partial(
+            self._sink.store_part, name=export.part, role="export", zstd_level=self._options.zstd_level,
+            progress=self._progress,
+        )
+        settings = {"lock_timeout": f"{self._options.lock_wait * 1000}"}
+        part, made = store_export(
+            self._server, self._snapshot.id, export, store, settings=settings, stop=self._stop
+        )
+        with self._lock:
+            self._parts[export.part] = part
+            self._exports[export.part] = made
 
     def _measure(self, coverage: Coverage) -> None:
         """The fingerprint, in the same snapshot; sequences as they were before the first dump read one."""

@@ -5,6 +5,7 @@
     files        folders and files of a machine
     mongodb      documents, by the driver's raw reads, as of one moment where the server can show it
     redis        keys of all logical databases, by the RDB that a replica would get
+    git          a git repository: a bundle of all refs, and an archive of its files
 
 The others are backed up item by item, and share their verbs (``include/recovery/content/verbs.py``); a module here
 fulfils ``content/port.py`` and is listed in ``CONTENT_KINDS``:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["CONTENT_KINDS", "KINDS", "PHYSICAL", "RunInfo", "content_verbs", "kind_of", "verbs"]
 
 PHYSICAL = "pgbackrest"
-CONTENT_KINDS: tuple[str, ...] = ("objects", "files", "mongodb", "redis")
+CONTENT_KINDS: tuple[str, ...] = ("objects", "files", "mongodb", "redis", "git")
 """Kinds that are backed up item by item."""
 KINDS = ("postgres", PHYSICAL, *CONTENT_KINDS)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
+from io import BufferedReader
 from time import monotonic
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from include.recovery.catalog.in_use import in_use
 from include.recovery.catalog.lease import Owner
@@ -21,7 +23,10 @@ from include.recovery.fingerprint.model import Comparison
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.policy.models import PostgresSource, ProtectedSystem, Tier
 from include.recovery.postgres.backup import BackupOptions, back_up_database
+from include.recovery.postgres.export_streams import Checked
+from include.recovery.postgres.exports import ExportQuery, check_export, compare_exports, export_of
 from include.recovery.postgres.preflight import Readiness, check
+from include.recovery.postgres.reading import Source, part_of
 from include.recovery.postgres.restore import RestoreOptions, RestoreReport, restore_database
 from include.recovery.postgres.server import PostgresServer
 from include.recovery.postgres.tables import TablesReport
@@ -49,7 +54,10 @@ def precheck(workspace: Workspace, system: ProtectedSystem, source: PostgresSour
 
     :raises InsufficientRights, RowsHidden, SourceError, SourceUnavailable: naming all that is in the way.
     """
-    found = check(workspace.server(source), _excluded(source))
+    server = workspace.server(source)
+    found = check(server, _excluded(source))
+    for export in _exports(source):
+        check_export(server, export)
     return _in_words(found)
 
 
@@ -91,6 +99,7 @@ def backup(
         exclude=_excluded(source),
         coverage=source.fingerprint.coverage,
         fingerprint_workers=source.fingerprint.workers,
+        exports=_exports(source),
     )
     with workspace.catalog(store).begin(
         system.system, source.name, KIND, tier=tier.name if tier else None, owner=owner, keyring=workspace.keyring()
@@ -189,7 +198,9 @@ def compare(
 ) -> tuple[Comparison, Proof]:
     """Fingerprint a restored copy and compare it with what its backup recorded. Leaves a proof, also a failed one.
 
-    :param tables: only these; the proof then says no more than that they were restored.
+    The backup's CSV exports are made again from the copy; one that differs is a difference as a table's.
+
+    :param tables: only these, and no exports; the proof then says no more than that they were restored.
     :param renamed: where tables were restored under other names: name in the backup to name in the copy.
     :param store: whose copy of the backup was restored.
     :raises NotIdentical: when the backup has no fingerprint at all.
@@ -207,6 +218,8 @@ def compare(
         tables=None if chosen is None else [names.get(name, name) for name in chosen],
     )
     comparison = compare_fingerprints(expected, measured, tables=chosen, renamed=renamed, sequences="at least")
+    if chosen is None:
+        comparison = _with_exports(comparison, manifest, target, stop)
     whole = chosen is None and comparison.identical
     proof = Proof(
         level=ProofLevel.IDENTICAL if whole or (comparison.differences and chosen is None) else ProofLevel.RESTORED,
@@ -249,6 +262,24 @@ def validate(
     return checks
 
 
+def read_export(
+    workspace: Workspace, backup: CompleteBackup, name: str, *, store: str = PRIMARY, run: RunInfo | None = None
+) -> BinaryIO:
+    """The CSV of an export of a backup, decrypted as it is read. Close it: until then, the backup is in use.
+
+    :param name: of the export, as the policy and the manifest have it.
+    :raises BackupNotFound: when the backup has no export of that name, naming those it has.
+    :raises PartMissing, PartDamaged: also while it is read; only at its end it is known to be whole.
+    """
+    manifest = backup.manifest
+    export = export_of(manifest.exports, name, manifest.name)
+    with ExitStack() as stack:
+        stack.enter_context(in_use(workspace.store(store), manifest, by(run)))
+        source = Source(manifest, workspace.store(store), workspace.catalog(store).key(manifest, workspace.keyring()))
+        stream = stack.enter_context(source.open(part_of(source, export.part)))
+        return BufferedReader(Checked(stream, export, stack.pop_all().close), 1024 * 1024)
+
+
 def expire(
     workspace: Workspace, backup: Backup, *, why: str, store: str = PRIMARY, run: RunInfo | None = None
 ) -> Removed:
@@ -271,6 +302,28 @@ def describe(source: PostgresSource) -> str:
 
 def _excluded(source: PostgresSource) -> dict[str, str]:
     return {entry.table: entry.why for entry in source.exclude}
+
+
+def _exports(source: PostgresSource) -> tuple[ExportQuery, ...]:
+    return tuple(
+        ExportQuery(
+            name=export.name, table=export.table or "", columns=export.columns, sql=export.sql or "",
+            order_by=export.order_by, note=export.note,
+        )
+        for export in source.exports
+    )
+
+
+def _with_exports(
+    comparison: Comparison, manifest: Manifest, target: PostgresServer, stop: threading.Event | None
+) -> Comparison:
+    """A comparison that covers the exports of a backup too."""
+    found = compare_exports(manifest.exports, target, stop=stop)
+    return comparison.model_copy(update={
+        "identical": comparison.identical and not found,
+        "differences": (*comparison.differences, *found),
+        "compared_exports": len(manifest.exports),
+    })
 
 
 def _in_words(found: Readiness) -> str:

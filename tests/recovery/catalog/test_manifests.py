@@ -15,7 +15,7 @@ from include.recovery.catalog.catalog import Catalog
 from include.recovery.catalog.layout import INDEX_PREFIX
 from include.recovery.catalog.model import Manifest, Proof, ProofLevel
 from include.recovery.errors import ManifestInvalid, PreconditionFailed, WrongKey
-from include.recovery.keys.envelope import Keyring
+from include.recovery.keys.envelope import Keyring, seal
 from include.recovery.stores.folder import FolderStore
 
 KEY = bytes(range(32))
@@ -120,6 +120,17 @@ def test_nonsense_is_one_sentence(content: bytes) -> None:
         manifests.parsed(content, "a/b/c/d/")
     with pytest.raises(ManifestInvalid):
         manifests.verify_seal(content, KEY, "a/b/c/d/")
+
+
+def test_a_manifest_from_before_there_were_exports_is_as_good_as_ever(back_up: Callable[..., Manifest]) -> None:
+    """Its seal is over what was written, not over what would be written today."""
+    document = back_up().model_dump(mode="json")
+    assert document.pop("exports") == []
+    tag = seal(KEY, manifests.canonical(document))
+    data = json.dumps({"manifest": document, "seal": {"algorithm": "HKDF-SHA-512 HMAC-SHA-512", "tag": tag}}).encode()
+    prefix = "/".join(document[name] for name in ("system", "source", "kind", "id")) + "/"
+    manifests.verify_seal(data, KEY, prefix)
+    assert manifests.parsed(data, prefix).exports == ()
 
 
 scalars: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
