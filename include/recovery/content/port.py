@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
 
 from include.recovery.content.model import Item
 from include.recovery.evidence.model import Check
+from include.recovery.fingerprint.model import NotCompared
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.policy.content_models import ContentSource
 
@@ -123,6 +124,7 @@ class Captured:
     :param tools: name to version.
     :param size: bytes of the source.
     :param lsn: a position in the source's own log, such as an oplog time, a revision, a generation.
+    :param not_compared: what the items do not cover, and why.
     """
 
     snapshot_at: datetime
@@ -130,6 +132,7 @@ class Captured:
     tools: dict[str, str] = field(default_factory=dict)
     size: int = 0
     lsn: str | None = None
+    not_compared: tuple[NotCompared, ...] = ()
 
 
 @dataclass(frozen=True)

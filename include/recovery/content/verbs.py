@@ -111,7 +111,7 @@ class ContentVerbs:
                 snapshot_at=captured.snapshot_at, lsn=captured.lsn, server_version=captured.server_version,
                 tool_versions=captured.tools, source_size=captured.size or sink.tally.size,
                 compression=f"zstd-{source.zstd_level}", parts=sink.parts, left_out=sink.left_out,
-                content=sink.tally.fingerprint(),
+                content=sink.tally.fingerprint(captured.not_compared),
             )  # fmt: skip
 
     def unchanged(
