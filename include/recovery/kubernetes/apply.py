@@ -129,7 +129,8 @@ class Applier:
     def _merge(self, placed: Placed, live: Object, *, dry_run: bool) -> Object:
         """Change what still differs. It holds for the object as it was read: one that changed since is read again."""
         change = merge_patch(_cleaned_as(live, placed.wanted), placed.wanted)
-        change.setdefault("metadata", {})["resourceVersion"] = live["metadata"].get("resourceVersion")
+        if not dry_run:
+            change.setdefault("metadata", {})["resourceVersion"] = live["metadata"].get("resourceVersion")
         return self._api.patch(placed.path, placed.name, change, MERGE, dry_run=dry_run)
 
 

@@ -19,7 +19,7 @@ from include.recovery.errors import InsufficientRights, LifeboatError, SourceErr
 from include.recovery.jobs import Stopped
 from include.recovery.kubernetes.document import Object
 
-PAGE = 250
+PAGE = 100
 """Objects that one answer of a list may hold."""
 MANAGER = "lifeboat"
 """Who the API server notes as the writer of a field."""
@@ -185,6 +185,8 @@ def _address(connection: ConnectionInfo) -> str:
         raise LifeboatError(
             f"connection {connection.id}: the token must not travel in the clear; give an https address"
         )
+    if "@" in parts.netloc:
+        raise LifeboatError(f"connection {connection.id}: its host holds a login; the token belongs into its password")
     port = f":{connection.port}" if connection.port and parts.port is None else ""
     return f"{parts.scheme}://{parts.netloc}{port}{parts.path}"
 
@@ -210,6 +212,8 @@ def _trusted(connection: ConnectionInfo, address: str) -> ssl.SSLContext | bool:
 
 def _token(connection: ConnectionInfo) -> str:
     path = connection.extra.get("token_file")
+    if not path and not connection.password:
+        raise LifeboatError(f"connection {connection.id} has no token: give it as password, or name a token_file")
     if not path:
         return connection.password
     try:

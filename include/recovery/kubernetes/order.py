@@ -79,14 +79,14 @@ class Surroundings:
         if not is_built_in(group_of(found["apiVersion"])):
             self._needed_kinds.setdefault(kind, name)
 
-    def missing(self) -> Iterator[str]:
-        """What is needed and not there, a clause each."""
+    def missing(self) -> Iterator[tuple[str, str]]:
+        """The kind of what is needed and not there, and a clause."""
         for namespace, name in sorted(self._needed_namespaces.items()):
             if namespace not in self._namespaces:
-                yield f"{name} needs namespace {namespace}"
+                yield NAMESPACE, f"{name} needs namespace {namespace}"
         for kind, name in sorted(self._needed_kinds.items()):
             if kind not in self._defined and kind.partition("/")[0] not in self._served:
-                yield f"{name} needs the CustomResourceDefinition of {kind}"
+                yield CRD, f"{name} needs the CustomResourceDefinition of {kind}"
 
 
 def in_order(names_and_kinds: Iterable[tuple[str, str]]) -> list[str]:

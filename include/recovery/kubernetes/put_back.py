@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.recovery.content.port import PutBack, Selection, Site, Stored
-from include.recovery.errors import LifeboatError, Refused, SourceError, SourceUnavailable
+from include.recovery.errors import InsufficientRights, LifeboatError, Refused, SourceError, SourceUnavailable
 from include.recovery.jobs import Stopped
 from include.recovery.kubernetes.apply import Applier, KindUnknown, Placed, refusal
 from include.recovery.kubernetes.archive import discard, is_object, members, wanted, write_private
@@ -165,8 +165,8 @@ class _Putting:
             except Answered as answered:
                 # Not chained: the server's sentence may quote values of a Secret.
                 raise SourceError(self._broken_off(placed, done, len(names), refusal(placed, answered))) from None
-            except SourceUnavailable as gone:
-                raise SourceUnavailable(self._broken_off(placed, done, len(names), str(gone))) from gone
+            except (SourceUnavailable, InsufficientRights) as gone:
+                raise type(gone)(self._broken_off(placed, done, len(names), str(gone))) from gone
             if changes:
                 notes.append(f"{name}: the cluster has made it differ from the backup: {'; '.join(changes)}")
         return notes

@@ -10,10 +10,10 @@ from include.recovery.evidence.model import Check, Outcome
 from include.recovery.kubernetes.archive import SELECTED, files
 from include.recovery.kubernetes.document import Object, name_of, parsed
 from include.recovery.kubernetes.helm import is_release, release_of
-from include.recovery.kubernetes.order import CRD, Surroundings
+from include.recovery.kubernetes.order import Surroundings
 from include.recovery.kubernetes.references import needs, provides
 from include.recovery.kubernetes.report import FILE, left_out_in
-from include.recovery.kubernetes.scope import excluded_object
+from include.recovery.kubernetes.scope import excluded_kind, excluded_object
 from include.recovery.policy.source_kinds.kubernetes import KubernetesSource
 
 _SHOWN = 5
@@ -62,10 +62,7 @@ class Reading:
 
     def missing_surroundings(self) -> list[str]:
         """What the objects stand in and is not there."""
-        missing = list(self._around.missing())
-        if any(row.name == "*" and row.kind in {CRD, "apiextensions.k8s.io/*"} for row in self._source.exclude):
-            missing = [clause for clause in missing if "CustomResourceDefinition" not in clause]
-        return missing
+        return [clause for kind, clause in self._around.missing() if excluded_kind(self._source, kind) is None]
 
     def _is_excluded(self, name: str) -> bool:
         group, kind, last = name.split("/")[-3:]

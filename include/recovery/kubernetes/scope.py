@@ -79,7 +79,7 @@ def scope_of(api: Api, source: KubernetesSource) -> Scope:
     """
 
     def whole_group(group: str) -> bool:
-        return any(row.name == "*" and row.kind in {f"{group}/*", "*/*"} for row in source.exclude)
+        return any(row.name == "*" and fnmatchcase(f"{group}/*", row.kind) for row in source.exclude)
 
     kinds = tuple(kinds_of(api, excluded=whole_group))
     namespaces = tuple(sorted(_namespaces(api, source, kinds)))
@@ -94,25 +94,24 @@ def scope_of(api: Api, source: KubernetesSource) -> Scope:
             left_out.append(LeftOut(what=kind.name, why=f"the cluster makes it: {made.why}"))
         elif "create" not in kind.verbs:
             left_out.append(LeftOut(what=kind.name, why="it can only be read: the cluster makes it"))
-        elif kind.name != NAMESPACE:
+        elif kind.name == NAMESPACE:
+            chosen.append(kind)
+        else:
             patterns = source.kinds if kind.namespaced else source.cluster_kinds
             wanted = any(fnmatchcase(kind.name, pattern) for pattern in patterns)
-            if wanted:
-                chosen.append(kind)
-            else:
-                unchosen.append(kind.name)
+            chosen += [kind] if wanted else []
+            unchosen += [] if wanted else [kind.name]
     if unchosen:
         left_out.append(LeftOut(what=", ".join(sorted(unchosen)), why="kinds that the policy does not choose"))
-    targets = sorted(_targets(kinds, chosen, namespaces), key=lambda target: target.order)
+    targets = sorted(_targets(chosen, namespaces), key=lambda target: target.order)
     return Scope(namespaces, tuple(targets), kinds, tuple(left_out))
 
 
-def _targets(kinds: Iterable[ApiKind], chosen: Iterable[ApiKind], namespaces: Iterable[str]) -> Iterator[Target]:
-    for kind in kinds:
+def _targets(chosen: Iterable[ApiKind], namespaces: Iterable[str]) -> Iterator[Target]:
+    for kind in chosen:
         if kind.name == NAMESPACE:
             yield from (Target(kind, None, only=name) for name in namespaces)
-    for kind in chosen:
-        if kind.namespaced:
+        elif kind.namespaced:
             yield from (Target(kind, namespace) for namespace in namespaces)
         else:
             yield Target(kind, None)

@@ -12,7 +12,6 @@ from include.recovery.kubernetes.apply import Placed, merge_patch, refusal
 from include.recovery.kubernetes.client import Answered
 
 
-
 def maps(inner: Any) -> Any:
     return st.dictionaries(st.sampled_from("abcd"), inner, max_size=4)
 

@@ -33,15 +33,24 @@ def claim(bound: str | None, **spec: Any) -> Object:
 
 def job(**spec: Any) -> Object:
     labels = {"controller-uid": "u", "batch.kubernetes.io/job-name": "x", "team": "a"}
-    return thing("batch/v1", "Job", spec={
-        "selector": {"matchLabels": {"controller-uid": "u"}}, "template": {"metadata": {"labels": labels}}, **spec,
-    })  # fmt: skip
+    return thing(
+        "batch/v1",
+        "Job",
+        spec={
+            "selector": {"matchLabels": {"controller-uid": "u"}},
+            "template": {"metadata": {"labels": labels}},
+            **spec,
+        },
+    )
 
 
-MOUNTED = {"volumes": [{"name": "kube-api-access-x1"}, {"name": "own"}], "containers": [
-    {"name": "a", "volumeMounts": [{"name": "kube-api-access-x1"}, {"name": "own"}]},
-    {"name": "b", "volumeMounts": [{"name": "kube-api-access-x1"}]},
-]}  # fmt: skip
+MOUNTED = {
+    "volumes": [{"name": "kube-api-access-x1"}, {"name": "own"}],
+    "containers": [
+        {"name": "a", "volumeMounts": [{"name": "kube-api-access-x1"}, {"name": "own"}]},
+        {"name": "b", "volumeMounts": [{"name": "kube-api-access-x1"}]},
+    ],
+}
 
 ROWS: dict[str, list[tuple[Object, Object]]] = {
     "status": [(thing(status={"ready": True}), thing())],
@@ -49,64 +58,125 @@ ROWS: dict[str, list[tuple[Object, Object]]] = {
     "resourceVersion": [(thing(metadata={"resourceVersion": "7"}), thing())],
     "generation": [(thing(metadata={"generation": 7}), thing())],
     "creationTimestamp": [(thing(metadata={"creationTimestamp": "2026-01-01T00:00:00Z"}), thing())],
-    "empty creationTimestamp": [(
-        thing("apps/v1", "Deployment", spec={"template": {"metadata": {"creationTimestamp": None, "labels": {"a": "b"}}}}),
-        thing("apps/v1", "Deployment", spec={"template": {"metadata": {"labels": {"a": "b"}}}}),
-    )],
+    "empty creationTimestamp": [
+        (
+            thing(
+                "apps/v1",
+                "Deployment",
+                spec={"template": {"metadata": {"creationTimestamp": None, "labels": {"a": "b"}}}},
+            ),
+            thing("apps/v1", "Deployment", spec={"template": {"metadata": {"labels": {"a": "b"}}}}),
+        )
+    ],
     "managedFields": [(thing(metadata={"managedFields": [{}]}), thing())],
     "selfLink": [(thing(metadata={"selfLink": "/api"}), thing())],
     "ownerReferences": [(thing(metadata={"ownerReferences": [{"uid": "u"}]}), thing())],
     "grace of deletion": [(thing(metadata={"deletionGracePeriodSeconds": 30}), thing())],
     "the cluster's finalizers": [
         (thing(metadata={"finalizers": ["kubernetes.io/pvc-protection"]}), thing()),
-        (thing(metadata={"finalizers": ["mine.example/stop", "orphan"]}), thing(metadata={"finalizers": ["mine.example/stop"]})),
+        (
+            thing(metadata={"finalizers": ["mine.example/stop", "orphan"]}),
+            thing(metadata={"finalizers": ["mine.example/stop"]}),
+        ),
         (thing("v1", "Namespace", spec={"finalizers": ["kubernetes"]}), thing("v1", "Namespace", spec={})),
-        (thing("a.b/v1", "C", spec={"finalizers": ["kubernetes"]}), thing("a.b/v1", "C", spec={"finalizers": ["kubernetes"]})),
+        (
+            thing("a.b/v1", "C", spec={"finalizers": ["kubernetes"]}),
+            thing("a.b/v1", "C", spec={"finalizers": ["kubernetes"]}),
+        ),
     ],
-    "last-applied-configuration": [(annotated("v1", "Secret", "kubectl.kubernetes.io/last-applied-configuration"), thing("v1", "Secret"))],
+    "last-applied-configuration": [
+        (annotated("v1", "Secret", "kubectl.kubernetes.io/last-applied-configuration"), thing("v1", "Secret"))
+    ],
     "leader election": [(annotated("v1", "ConfigMap", "control-plane.alpha.kubernetes.io/leader"), thing())],
-    "revision": [(annotated("apps/v1", "Deployment", "deployment.kubernetes.io/revision"), thing("apps/v1", "Deployment"))],
-    "template generation": [(annotated("apps/v1", "DaemonSet", "deprecated.daemonset.template.generation"), thing("apps/v1", "DaemonSet"))],
-    "metrics of the autoscaler": [(
-        annotated("autoscaling/v1", "HorizontalPodAutoscaler", "autoscaling.alpha.kubernetes.io/conditions"),
-        thing("autoscaling/v1", "HorizontalPodAutoscaler"),
-    )],
+    "revision": [
+        (annotated("apps/v1", "Deployment", "deployment.kubernetes.io/revision"), thing("apps/v1", "Deployment"))
+    ],
+    "template generation": [
+        (annotated("apps/v1", "DaemonSet", "deprecated.daemonset.template.generation"), thing("apps/v1", "DaemonSet"))
+    ],
+    "metrics of the autoscaler": [
+        (
+            annotated("autoscaling/v1", "HorizontalPodAutoscaler", "autoscaling.alpha.kubernetes.io/conditions"),
+            thing("autoscaling/v1", "HorizontalPodAutoscaler"),
+        )
+    ],
     "service addresses": [
-        (thing("v1", "Service", spec={"clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7"], "ports": []}), thing("v1", "Service", spec={"ports": []})),
-        (thing("v1", "Service", spec={"clusterIP": "None", "clusterIPs": ["None"]}), thing("v1", "Service", spec={"clusterIP": "None", "clusterIPs": ["None"]})),
+        (
+            thing("v1", "Service", spec={"clusterIP": "10.0.0.7", "clusterIPs": ["10.0.0.7"], "ports": []}),
+            thing("v1", "Service", spec={"ports": []}),
+        ),
+        (
+            thing("v1", "Service", spec={"clusterIP": "None", "clusterIPs": ["None"]}),
+            thing("v1", "Service", spec={"clusterIP": "None", "clusterIPs": ["None"]}),
+        ),
     ],
     "claim's marks": [
-        (claim("yes", volumeName="pv-1", storageClassName="fast"), thing("v1", "PersistentVolumeClaim", spec={"storageClassName": "fast"})),
+        (
+            claim("yes", volumeName="pv-1", storageClassName="fast"),
+            thing("v1", "PersistentVolumeClaim", spec={"storageClassName": "fast"}),
+        ),
         (claim(None, volumeName="chosen"), thing("v1", "PersistentVolumeClaim", spec={"volumeName": "chosen"})),
     ],
-    "claimRef's identity": [(
-        thing("v1", "PersistentVolume", spec={"claimRef": {"name": "c", "namespace": "n", "uid": "u", "resourceVersion": "7"}}),
-        thing("v1", "PersistentVolume", spec={"claimRef": {"name": "c", "namespace": "n"}}),
-    )],
-    "marks of binding": [(annotated("v1", "PersistentVolume", "pv.kubernetes.io/bound-by-controller"), thing("v1", "PersistentVolume"))],
+    "claimRef's identity": [
+        (
+            thing(
+                "v1",
+                "PersistentVolume",
+                spec={"claimRef": {"name": "c", "namespace": "n", "uid": "u", "resourceVersion": "7"}},
+            ),
+            thing("v1", "PersistentVolume", spec={"claimRef": {"name": "c", "namespace": "n"}}),
+        )
+    ],
+    "marks of binding": [
+        (annotated("v1", "PersistentVolume", "pv.kubernetes.io/bound-by-controller"), thing("v1", "PersistentVolume"))
+    ],
     "job's selector": [
         (job(), thing("batch/v1", "Job", spec={"template": {"metadata": {"labels": {"team": "a"}}}})),
         (job(manualSelector=True), job(manualSelector=True)),
     ],
     "node": [(pod(nodeName="n1"), pod())],
-    "token volume": [(
-        pod(**MOUNTED),
-        pod(volumes=[{"name": "own"}], containers=[{"name": "a", "volumeMounts": [{"name": "own"}]}, {"name": "b"}]),
-    )],
-    "default tolerations": [(
-        pod(tolerations=[
-            {"key": "node.kubernetes.io/not-ready", "tolerationSeconds": 300}, {"key": "node.kubernetes.io/unreachable", "tolerationSeconds": 5},
-        ]),
-        pod(tolerations=[{"key": "node.kubernetes.io/unreachable", "tolerationSeconds": 5}]),
-    )],
-    "service account token": [
-        (thing("v1", "Secret", {"annotations": {"kubernetes.io/service-account.uid": "u"}}, type=TOKEN, data={"token": "eA=="}), thing("v1", "Secret", type=TOKEN)),
-        (thing("v1", "Secret", type="Opaque", data={"token": "eA=="}), thing("v1", "Secret", type="Opaque", data={"token": "eA=="})),
+    "token volume": [
+        (
+            pod(**MOUNTED),
+            pod(
+                volumes=[{"name": "own"}], containers=[{"name": "a", "volumeMounts": [{"name": "own"}]}, {"name": "b"}]
+            ),
+        )
     ],
-    "generated tokens": [(
-        thing("v1", "ServiceAccount", secrets=[{"name": "x-token-abcde"}, {"name": "pull"}]), thing("v1", "ServiceAccount", secrets=[{"name": "pull"}]),
-    )],
-}  # fmt: skip
+    "default tolerations": [
+        (
+            pod(
+                tolerations=[
+                    {"key": "node.kubernetes.io/not-ready", "tolerationSeconds": 300},
+                    {"key": "node.kubernetes.io/unreachable", "tolerationSeconds": 5},
+                ]
+            ),
+            pod(tolerations=[{"key": "node.kubernetes.io/unreachable", "tolerationSeconds": 5}]),
+        )
+    ],
+    "service account token": [
+        (
+            thing(
+                "v1",
+                "Secret",
+                {"annotations": {"kubernetes.io/service-account.uid": "u"}},
+                type=TOKEN,
+                data={"token": "eA=="},
+            ),
+            thing("v1", "Secret", type=TOKEN),
+        ),
+        (
+            thing("v1", "Secret", type="Opaque", data={"token": "eA=="}),
+            thing("v1", "Secret", type="Opaque", data={"token": "eA=="}),
+        ),
+    ],
+    "generated tokens": [
+        (
+            thing("v1", "ServiceAccount", secrets=[{"name": "x-token-abcde"}, {"name": "pull"}]),
+            thing("v1", "ServiceAccount", secrets=[{"name": "pull"}]),
+        )
+    ],
+}
 
 
 def test_every_row_has_an_example_and_a_reason() -> None:
@@ -144,5 +214,7 @@ def test_the_given_object_stays_as_it_is() -> None:
 
 
 def test_what_is_in_no_row_stays() -> None:
-    service = thing("v1", "Service", {"labels": {"a": "b"}}, spec={"ports": [{"nodePort": 30080}], "selector": {"a": "b"}})
+    service = thing(
+        "v1", "Service", {"labels": {"a": "b"}}, spec={"ports": [{"nodePort": 30080}], "selector": {"a": "b"}}
+    )
     assert cleaned(service) == service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from include.recovery.kubernetes.client import Api
     ],
 )
 def test_addresses(connection: ConnectionInfo, address: str) -> None:
-    with Api(connection) as api:
+    with Api(replace(connection, password="t")) as api:
         assert api.address == address
 
 
@@ -29,10 +30,12 @@ def test_addresses(connection: ConnectionInfo, address: str) -> None:
     ("connection", "why"),
     [
         (ConnectionInfo("k", "http://10.0.0.1:8080", password="hunter2"), "must not travel in the clear"),
+        (ConnectionInfo("k", "https://me:hunter2@10.0.0.1"), "holds a login"),
+        (ConnectionInfo("k", "https://a"), "has no token"),
         (ConnectionInfo("k", ""), "no address"),
         (ConnectionInfo("k", "ftp://a"), "no address"),
-        (ConnectionInfo("k", "https://a", extra={"ca": "no certificate"}), "holds no certificates"),
-        (ConnectionInfo("k", "https://a", extra={"ca_file": "/not/there"}), "holds no certificates"),
+        (ConnectionInfo("k", "https://a", password="t", extra={"ca": "no certificate"}), "holds no certificates"),
+        (ConnectionInfo("k", "https://a", password="t", extra={"ca_file": "/not/there"}), "holds no certificates"),
         (ConnectionInfo("k", "https://a", extra={"token_file": "/not/there"}), "cannot be read"),
     ],
 )

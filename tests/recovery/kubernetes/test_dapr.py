@@ -28,34 +28,75 @@ def connections(name: str) -> ConnectionInfo:
 
 def source(**stores: str) -> KubernetesSource:
     given = [{"component": f"todo/{name}", "source": kept} for name, kept in stores.items()]
-    return KubernetesSource.model_validate({
-        "name": "k8s", "kind": "kubernetes", "data_class": "a", "connection": "c", "namespaces": ["todo"], "state_stores": given,
-    })  # fmt: skip
+    return KubernetesSource.model_validate(
+        {
+            "name": "k8s",
+            "kind": "kubernetes",
+            "data_class": "a",
+            "connection": "c",
+            "namespaces": ["todo"],
+            "state_stores": given,
+        }
+    )
 
 
 def component(kind: str, **fields: Any) -> dict[str, Any]:
-    rows = [{"name": name, **(value if isinstance(value, dict) else {"value": value})} for name, value in fields.items()]
+    rows = [
+        {"name": name, **(value if isinstance(value, dict) else {"value": value})} for name, value in fields.items()
+    ]
     return {
-        "apiVersion": "dapr.io/v1alpha1", "kind": "Component", "metadata": {"name": "store", "namespace": "todo"},
+        "apiVersion": "dapr.io/v1alpha1",
+        "kind": "Component",
+        "metadata": {"name": "store", "namespace": "todo"},
         "spec": {"type": kind, "metadata": rows},
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.demand("D5")
 @pytest.mark.parametrize(
     ("found", "stores", "what", "why"),
     [
-        (component("state.redis", redisHost="redis.todo.svc:6379"), {}, "(state.redis at redis.todo.svc:6379)", "source cache"),
+        (
+            component("state.redis", redisHost="redis.todo.svc:6379"),
+            {},
+            "(state.redis at redis.todo.svc:6379)",
+            "source cache",
+        ),
         (component("state.redis", redisHost="redis.todo.svc"), {}, "redis.todo.svc:6379", "source cache"),
         (component("state.redis", redisHost="other:6379"), {}, "other:6379", "NO SOURCE"),
-        (component("state.redis", redisHost="other:6379"), {"store": "cache"}, "other:6379", "source cache of this system keeps it, as"),
-        (component("state.postgresql", connectionString="host=db.example user=a password=hunter2 database=b"), {}, "db.example:5432", "source main-db"),
-        (component("state.postgresql", connectionString="postgres://a:hunter2@db.example:5432/b"), {}, "db.example:5432", "source main-db"),
-        (component("state.postgresql", connectionString={"secretKeyRef": {"name": "s"}}), {}, "(state.postgresql)", "add a source of kind postgres"),
-        (component("state.azure.cosmosdb", url="https://x.example:443/"), {}, "x.example:443", "what can back state.azure.cosmosdb up"),
+        (
+            component("state.redis", redisHost="other:6379"),
+            {"store": "cache"},
+            "other:6379",
+            "source cache of this system keeps it, as",
+        ),
+        (
+            component("state.postgresql", connectionString="host=db.example user=a password=hunter2 database=b"),
+            {},
+            "db.example:5432",
+            "source main-db",
+        ),
+        (
+            component("state.postgresql", connectionString="postgres://a:hunter2@db.example:5432/b"),
+            {},
+            "db.example:5432",
+            "source main-db",
+        ),
+        (
+            component("state.postgresql", connectionString={"secretKeyRef": {"name": "s"}}),
+            {},
+            "(state.postgresql)",
+            "add a source of kind postgres",
+        ),
+        (
+            component("state.azure.cosmosdb", url="https://x.example:443/"),
+            {},
+            "x.example:443",
+            "what can back state.azure.cosmosdb up",
+        ),
         (component("state.redis", redisHost="h", actorStateStore="true"), {}, "actors' state included", "NO SOURCE"),
     ],
-)  # fmt: skip
+)
 def test_a_state_store_is_told(found: dict[str, Any], stores: dict[str, str], what: str, why: str) -> None:
     note = state_store_note(found, SYSTEM, source(**stores), connections)
     assert note is not None
@@ -71,5 +112,7 @@ def test_other_components_are_no_state_stores() -> None:
 
 def test_a_source_that_is_not_there_is_a_mistake_of_the_policy() -> None:
     check_state_stores(SYSTEM, source(store="cache"))
-    with pytest.raises(PolicyError, match="kept by source 'gone', which the system does not have; it has cache, main-db"):
+    with pytest.raises(
+        PolicyError, match="kept by source 'gone', which the system does not have; it has cache, main-db"
+    ):
         check_state_stores(SYSTEM, source(store="gone"))

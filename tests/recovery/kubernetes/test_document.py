@@ -15,10 +15,14 @@ from include.recovery.kubernetes.document import canonical, item_of, name_at, na
 
 LETTERS = st.characters(codec="utf-8", exclude_categories=("Cs",))
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(LETTERS),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(LETTERS),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(LETTERS, min_size=1), inner, max_size=3),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 def thing(name: str = "x", namespace: str | None = "todo", **more: Any) -> dict[str, Any]:
@@ -35,9 +39,44 @@ def test_an_object_comes_back_from_its_text(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["1e3", "0o17", "1_000", "y", "N", "off", "Null", "~", "", " x", "x ", "2026-01-01", "0x1F", "12:30", "1.", ".inf", "=",
-     "<<", "a: b", "- a", "#a", "*a", "&a", "!a", "%a", "@a", "`a", "{a", "a\n", "\n a", "a\n\n", "a \nb", "\ta", "a\x85b", "a\u2028b"],
-)  # fmt: skip
+    [
+        "1e3",
+        "0o17",
+        "1_000",
+        "y",
+        "N",
+        "off",
+        "Null",
+        "~",
+        "",
+        " x",
+        "x ",
+        "2026-01-01",
+        "0x1F",
+        "12:30",
+        "1.",
+        ".inf",
+        "=",
+        "<<",
+        "a: b",
+        "- a",
+        "#a",
+        "*a",
+        "&a",
+        "!a",
+        "%a",
+        "@a",
+        "`a",
+        "{a",
+        "a\n",
+        "\n a",
+        "a\n\n",
+        "a \nb",
+        "\ta",
+        "a\x85b",
+        "a\u2028b",
+    ],
+)
 def test_text_that_another_parser_would_take_for_something_else_is_quoted(value: str) -> None:
     """Parsers of Go read more as numbers and truth than Python's does; a quoted text is a text for all."""
     text = text_of(thing(spec={"value": value}))
@@ -60,7 +99,11 @@ def test_names_and_paths() -> None:
     assert path_of("namespaces/todo/apps/Deployment/x") == "namespaces/todo/apps/Deployment/x.yaml"
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_characters="/%"), min_size=1, max_size=300).filter(lambda n: n not in {".", ".."}))
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="/%"), min_size=1, max_size=300).filter(
+        lambda n: n not in {".", ".."}
+    )
+)
 def test_a_path_leads_back_to_the_name_and_fits_a_file_system(name: str) -> None:
     found = thing(name)
     path = path_of(name_of(found))
@@ -80,7 +123,9 @@ def test_the_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert item_of("n", canonical(one)) != item_of("n", canonical({**one, "a": 2}))
 
 
-@pytest.mark.parametrize("text", ["", "a: [", "- a", "a: b", "kind: X\napiVersion: v1\nmetadata: {}", "\x00", "metadata: 7"])
+@pytest.mark.parametrize(
+    "text", ["", "a: [", "- a", "a: b", "kind: X\napiVersion: v1\nmetadata: {}", "\x00", "metadata: 7"]
+)
 def test_what_is_no_object_is_refused_without_quoting_it(text: str) -> None:
     with pytest.raises(BackupCorrupt) as refused:
         parsed(f"secret: hunter2\n{text}", "here.yaml")
@@ -90,4 +135,7 @@ def test_what_is_no_object_is_refused_without_quoting_it(text: str) -> None:
 
 
 def test_a_date_stays_a_text() -> None:
-    assert json.dumps(parsed('{"apiVersion": v1, kind: X, metadata: {name: x}, at: 2026-01-01}', "h")["at"]) == '"2026-01-01"'
+    assert (
+        json.dumps(parsed('{"apiVersion": v1, kind: X, metadata: {name: x}, at: 2026-01-01}', "h")["at"])
+        == '"2026-01-01"'
+    )

@@ -26,7 +26,13 @@ def packed(content: bytes) -> str:
 
 def in_secret(payload: str, kind: str = "helm.sh/release.v1") -> dict[str, Any]:
     data = {"release": base64.b64encode(payload.encode()).decode()}
-    return {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": {"name": "sh.helm.release.v1.todo.v3", "namespace": "todo"}, "data": data}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": kind,
+        "metadata": {"name": "sh.helm.release.v1.todo.v3", "namespace": "todo"},
+        "data": data,
+    }
 
 
 def in_config_map(payload: str) -> dict[str, Any]:
@@ -48,7 +54,8 @@ def test_values_are_readable(holds: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", ["", "%%", base64.b64encode(b"hunter2").decode(), packed(b"[]"), packed(b"{}")[:-12], packed(b'{"name": "a"}')]
+    "payload",
+    ["", "%%", base64.b64encode(b"hunter2").decode(), packed(b"[]"), packed(b"{}")[:-12], packed(b'{"name": "a"}')],
 )
 def test_what_is_none_is_refused_without_quoting_it(payload: str) -> None:
     with pytest.raises(BackupCorrupt, match=r"todo/sh\.helm\.release\.v1\.todo\.v3 cannot be decoded") as refused:
@@ -58,4 +65,6 @@ def test_what_is_none_is_refused_without_quoting_it(payload: str) -> None:
 
 def test_other_objects_are_none() -> None:
     assert not is_release(in_secret("", "Opaque"))
-    assert not is_release({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"release": "x"}})
+    assert not is_release(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"release": "x"}}
+    )

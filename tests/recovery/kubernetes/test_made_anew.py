@@ -17,10 +17,17 @@ KNOWN = Known(
 
 
 def thing(api_version: str, kind: str, name: str = "x", metadata: Object | None = None, **more: Any) -> Object:
-    return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": "todo", **(metadata or {})}, **more}
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "todo", **(metadata or {})},
+        **more,
+    }
 
 
-def owned(api_version: str, kind: str, owner: str, owner_kind: str, name: str = "o", *, controller: bool = True) -> Object:
+def owned(
+    api_version: str, kind: str, owner: str, owner_kind: str, name: str = "o", *, controller: bool = True
+) -> Object:
     reference = {"apiVersion": owner, "kind": owner_kind, "name": name, "uid": "u", "controller": controller}
     return thing(api_version, kind, metadata={"ownerReferences": [reference]})
 
@@ -35,7 +42,10 @@ def finished(kind: str) -> Object:
 
 RBAC = "rbac.authorization.k8s.io/v1"
 ROWS: dict[str, tuple[list[Object], list[Object]]] = {
-    "being deleted": ([thing("v1", "ConfigMap", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})], [thing("v1", "ConfigMap")]),
+    "being deleted": (
+        [thing("v1", "ConfigMap", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})],
+        [thing("v1", "ConfigMap")],
+    ),
     "made by its owner": (
         [owned("apps/v1", "ReplicaSet", "apps/v1", "Deployment"), owned("v1", "Pod", "v1", "Node")],
         [
@@ -50,17 +60,28 @@ ROWS: dict[str, tuple[list[Object], list[Object]]] = {
         [owned("v1", "Secret", "bitnami.com/v1alpha1", "SealedSecret")],
         [owned("v1", "Secret", "bitnami.com/v1alpha1", "SealedSecret", "left"), thing("v1", "Secret")],
     ),
-    "of the API server": ([thing("v1", "Service", "kubernetes", {"namespace": "default"})], [thing("v1", "Service", "kubernetes")]),
+    "of the API server": (
+        [thing("v1", "Service", "kubernetes", {"namespace": "default"})],
+        [thing("v1", "Service", "kubernetes")],
+    ),
     "addresses of a Service": (
         [
             thing("v1", "Endpoints", "web"),
             labelled("v1", "Endpoints", "endpoints.kubernetes.io/managed-by", "endpoint-controller"),
-            labelled("discovery.k8s.io/v1", "EndpointSlice", "endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io"),
+            labelled(
+                "discovery.k8s.io/v1",
+                "EndpointSlice",
+                "endpointslice.kubernetes.io/managed-by",
+                "endpointslice-controller.k8s.io",
+            ),
         ],
         [thing("v1", "Endpoints", "made-by-hand"), thing("discovery.k8s.io/v1", "EndpointSlice", "made-by-hand")],
     ),
     "published": ([thing("v1", "ConfigMap", "kube-root-ca.crt")], [thing("v1", "ConfigMap", "settings")]),
-    "default roles": ([labelled(RBAC, "ClusterRole", "kubernetes.io/bootstrapping", "rbac-defaults")], [thing(RBAC, "ClusterRole", "mine")]),
+    "default roles": (
+        [labelled(RBAC, "ClusterRole", "kubernetes.io/bootstrapping", "rbac-defaults")],
+        [thing(RBAC, "ClusterRole", "mine")],
+    ),
     "built-in API": (
         [labelled("apiregistration.k8s.io/v1", "APIService", "kube-aggregator.kubernetes.io/automanaged", "onstart")],
         [thing("apiregistration.k8s.io/v1", "APIService")],
@@ -70,17 +91,29 @@ ROWS: dict[str, tuple[list[Object], list[Object]]] = {
         [labelled("flowcontrol.apiserver.k8s.io/v1", "FlowSchema", "apf.kubernetes.io/autoupdate-spec", "false")],
     ),
     "system priorities": (
-        [thing("scheduling.k8s.io/v1", "PriorityClass", "system-node-critical")], [thing("scheduling.k8s.io/v1", "PriorityClass", "mine")],
+        [thing("scheduling.k8s.io/v1", "PriorityClass", "system-node-critical")],
+        [thing("scheduling.k8s.io/v1", "PriorityClass", "mine")],
     ),
     "provisioned volume": (
-        [{**labelled("v1", "PersistentVolume", "pv.kubernetes.io/provisioned-by", "ebs"), "spec": {"persistentVolumeReclaimPolicy": "Delete"}}],
-        [{**labelled("v1", "PersistentVolume", "pv.kubernetes.io/provisioned-by", "ebs"), "spec": {"persistentVolumeReclaimPolicy": "Retain"}}],
+        [
+            {
+                **labelled("v1", "PersistentVolume", "pv.kubernetes.io/provisioned-by", "ebs"),
+                "spec": {"persistentVolumeReclaimPolicy": "Delete"},
+            }
+        ],
+        [
+            {
+                **labelled("v1", "PersistentVolume", "pv.kubernetes.io/provisioned-by", "ebs"),
+                "spec": {"persistentVolumeReclaimPolicy": "Retain"},
+            }
+        ],
     ),
     "finished job": ([finished("Complete"), finished("Failed")], [finished("Suspended"), thing("batch/v1", "Job")]),
     "finished Pod": (
-        [thing("v1", "Pod", status={"phase": "Succeeded"})], [thing("v1", "Pod", status={"phase": "Running"}), thing("v1", "Pod")],
+        [thing("v1", "Pod", status={"phase": "Succeeded"})],
+        [thing("v1", "Pod", status={"phase": "Running"}), thing("v1", "Pod")],
     ),
-}  # fmt: skip
+}
 
 
 def test_every_row_has_an_example_and_a_reason() -> None:

@@ -9,12 +9,22 @@ import pytest
 from include.recovery.kubernetes.order import Surroundings, in_order, step_of
 
 IN_ORDER = [
-    "apiextensions.k8s.io/CustomResourceDefinition", "core/Namespace", "core/ServiceAccount",
-    "rbac.authorization.k8s.io/ClusterRole", "rbac.authorization.k8s.io/RoleBinding", "storage.k8s.io/StorageClass",
-    "core/Secret", "core/PersistentVolume", "core/PersistentVolumeClaim", "core/Service", "dapr.io/Component",
-    "apps/Deployment", "networking.k8s.io/Ingress", "example.com/Anything",
+    "apiextensions.k8s.io/CustomResourceDefinition",
+    "core/Namespace",
+    "core/ServiceAccount",
+    "rbac.authorization.k8s.io/ClusterRole",
+    "rbac.authorization.k8s.io/RoleBinding",
+    "storage.k8s.io/StorageClass",
+    "core/Secret",
+    "core/PersistentVolume",
+    "core/PersistentVolumeClaim",
+    "core/Service",
+    "dapr.io/Component",
+    "apps/Deployment",
+    "networking.k8s.io/Ingress",
+    "example.com/Anything",
     "admissionregistration.k8s.io/ValidatingWebhookConfiguration",
-]  # fmt: skip
+]
 
 
 def thing(api_version: str, kind: str, name: str = "x", namespace: str | None = None, **more: Any) -> dict[str, Any]:
@@ -42,16 +52,37 @@ def crd(group: str, kind: str) -> dict[str, Any]:
     ("there", "missing"),
     [
         ([thing("v1", "Namespace", "todo"), thing("apps/v1", "Deployment", namespace="todo")], []),
-        ([thing("apps/v1", "Deployment", namespace="todo")], ["namespaces/todo/apps/Deployment/x needs namespace todo"]),
-        ([thing("dapr.io/v1", "Component")], ["cluster/dapr.io/Component/x needs the CustomResourceDefinition of dapr.io/Component"]),
+        (
+            [thing("apps/v1", "Deployment", namespace="todo")],
+            ["namespaces/todo/apps/Deployment/x needs namespace todo"],
+        ),
+        (
+            [thing("dapr.io/v1", "Component")],
+            ["cluster/dapr.io/Component/x needs the CustomResourceDefinition of dapr.io/Component"],
+        ),
         ([thing("dapr.io/v1", "Component"), crd("dapr.io", "Component")], []),
-        ([thing("dapr.io/v1", "Component"), crd("dapr.io", "Other")], ["cluster/dapr.io/Component/x needs the CustomResourceDefinition of dapr.io/Component"]),
-        ([thing("m.example/v1", "Metric"), thing("apiregistration.k8s.io/v1", "APIService", spec={"group": "m.example"})], []),
-        ([thing("gateway.networking.k8s.io/v1", "Gateway")], ["cluster/gateway.networking.k8s.io/Gateway/x needs the CustomResourceDefinition of gateway.networking.k8s.io/Gateway"]),
+        (
+            [thing("dapr.io/v1", "Component"), crd("dapr.io", "Other")],
+            ["cluster/dapr.io/Component/x needs the CustomResourceDefinition of dapr.io/Component"],
+        ),
+        (
+            [
+                thing("m.example/v1", "Metric"),
+                thing("apiregistration.k8s.io/v1", "APIService", spec={"group": "m.example"}),
+            ],
+            [],
+        ),
+        (
+            [thing("gateway.networking.k8s.io/v1", "Gateway")],
+            [
+                "cluster/gateway.networking.k8s.io/Gateway/x needs the CustomResourceDefinition of "
+                "gateway.networking.k8s.io/Gateway"
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_missing_around_objects(there: list[dict[str, Any]], missing: list[str]) -> None:
     around = Surroundings()
     for each in there:
         around.add(each)
-    assert list(around.missing()) == missing
+    assert [clause for _, clause in around.missing()] == missing

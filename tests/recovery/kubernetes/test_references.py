@@ -18,20 +18,32 @@ POD = {
         {"name": "d", "projected": {"sources": [{"secret": {"name": "projected"}}, {"configMap": {"name": "shared"}}]}},
         {"name": "e", "emptyDir": {}},
     ],
-    "initContainers": [{"name": "i", "env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "key", "key": "k"}}}]}],
+    "initContainers": [
+        {"name": "i", "env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "key", "key": "k"}}}]}
+    ],
     "containers": [
         {
             "name": "m",
-            "env": [{"name": "A", "value": "1"}, {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "one", "key": "k"}}}],
+            "env": [
+                {"name": "A", "value": "1"},
+                {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "one", "key": "k"}}},
+            ],
             "envFrom": [{"secretRef": {"name": "all", "optional": True}}],
         }
     ],
 }
 NEEDED = {
-    "ServiceAccount/runner": False, "Secret/pull": False, "Secret/mounted": False, "ConfigMap/settings": True,
-    "PersistentVolumeClaim/data": False, "Secret/projected": False, "ConfigMap/shared": False, "Secret/key": False,
-    "ConfigMap/one": False, "Secret/all": True,
-}  # fmt: skip
+    "ServiceAccount/runner": False,
+    "Secret/pull": False,
+    "Secret/mounted": False,
+    "ConfigMap/settings": True,
+    "PersistentVolumeClaim/data": False,
+    "Secret/projected": False,
+    "ConfigMap/shared": False,
+    "Secret/key": False,
+    "ConfigMap/one": False,
+    "Secret/all": True,
+}
 
 
 def thing(api_version: str, kind: str, **more: Any) -> dict[str, Any]:
@@ -59,14 +71,32 @@ def test_a_workload(workload: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("each", "needed"),
     [
-        (thing("v1", "ServiceAccount", secrets=[{"name": "t"}], imagePullSecrets=[{"name": "p"}]), {"Secret/t", "Secret/p"}),
+        (
+            thing("v1", "ServiceAccount", secrets=[{"name": "t"}], imagePullSecrets=[{"name": "p"}]),
+            {"Secret/t", "Secret/p"},
+        ),
         (thing("networking.k8s.io/v1", "Ingress", spec={"tls": [{"secretName": "cert"}, {}]}), {"Secret/cert"}),
-        (thing("dapr.io/v1alpha1", "Component", spec={"metadata": [{"name": "p", "secretKeyRef": {"name": "redis", "key": "k"}}]}), {"Secret/redis"}),
-        (thing("dapr.io/v1alpha1", "Component", auth={"secretStore": "vault"}, spec={"metadata": [{"secretKeyRef": {"name": "redis"}}]}), set()),
+        (
+            thing(
+                "dapr.io/v1alpha1",
+                "Component",
+                spec={"metadata": [{"name": "p", "secretKeyRef": {"name": "redis", "key": "k"}}]},
+            ),
+            {"Secret/redis"},
+        ),
+        (
+            thing(
+                "dapr.io/v1alpha1",
+                "Component",
+                auth={"secretStore": "vault"},
+                spec={"metadata": [{"secretKeyRef": {"name": "redis"}}]},
+            ),
+            set(),
+        ),
         (thing("v1", "ConfigMap", data={"a": "b"}), set()),
         (thing("v1", "Pod", spec={"containers": [{"name": "a"}], "serviceAccountName": "default"}), set()),
     ],
-)  # fmt: skip
+)
 def test_others(each: dict[str, Any], needed: set[str]) -> None:
     assert set(found(each)) == needed
 
