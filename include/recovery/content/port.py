@@ -130,6 +130,7 @@ class Captured:
     :param size: bytes of the source.
     :param lsn: a position in the source's own log, such as an oplog time, a revision, a generation.
     :param not_compared: what the backup holds and no item covers, and why.
+    :param not_compared: what the items do not cover, and why.
     """
 
     snapshot_at: datetime

@@ -13,6 +13,7 @@ from include.recovery.policy.source_kinds.files import FilesSource
 from include.recovery.policy.source_kinds.objects import ObjectsSource
 from include.recovery.policy.source_kinds.mongodb import MongodbSource
 from include.recovery.policy.source_kinds.redis import RedisSource
+from include.recovery.policy.source_kinds.kubernetes import KubernetesSource
 
 _READS = re.compile(r"^(select|with|table|values)\b", re.IGNORECASE)
 from include.recovery.policy.source_kinds.git import GitSource
@@ -217,4 +218,5 @@ class PostgresSource(PolicyModel):
 Source = Annotated[PostgresSource | FilesSource | ObjectsSource, Field(discriminator="kind")]
 Source = Annotated[PostgresSource | FilesSource | MongodbSource | RedisSource, Field(discriminator="kind")]
 Source = Annotated[PostgresSource | FilesSource | GitSource, Field(discriminator="kind")]
+Source = Annotated[PostgresSource | FilesSource | KubernetesSource, Field(discriminator="kind")]
 """Any source. Kinds that are backed up item by item have their models in ``source_kinds/``."""

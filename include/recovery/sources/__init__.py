@@ -12,6 +12,8 @@ fulfils ``content/port.py`` and is listed in ``CONTENT_KINDS``:
 
     objects      a versioned bucket of uploads, and its replica in the other region
 
+    kubernetes   resources of namespaces and of the cluster
+
 Found by the policy's ``kind``, or for a tier by its method: ``verbs(kind_of(source, tier)).backup(...)``. Operators and
 the command line call these and nothing below them.
 """
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["CONTENT_KINDS", "KINDS", "PHYSICAL", "RunInfo", "content_verbs", "kind_of", "verbs"]
 
 PHYSICAL = "pgbackrest"
-CONTENT_KINDS: tuple[str, ...] = ("objects", "files", "mongodb", "redis", "git")
+CONTENT_KINDS: tuple[str, ...] = ("objects", "files", "mongodb", "redis", "git", "kubernetes")
 """Kinds that are backed up item by item."""
 KINDS = ("postgres", PHYSICAL, *CONTENT_KINDS)
 
