@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Generic, Protocol, TypeVar
 
 from include.recovery.content.model import Item
 from include.recovery.evidence.model import Check
+from include.recovery.fingerprint.model import NotCompared
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.policy.content_models import ContentSource
 
@@ -39,6 +40,8 @@ class Site(Generic[In_co]):
 
     :param stop: ends the work when set.
     :param now: tells the time, UTC.
+    :param beside: the backup that live items are listed to be compared with, where there is one: for kinds whose
+        digests are keyed anew for each backup.
     """
 
     workspace: Workspace
@@ -47,6 +50,7 @@ class Site(Generic[In_co]):
     progress: Progress = NO_PROGRESS
     stop: threading.Event = field(default_factory=threading.Event)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC), repr=False)
+    beside: Stored | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -123,6 +127,8 @@ class Captured:
     :param tools: name to version.
     :param size: bytes of the source.
     :param lsn: a position in the source's own log, such as an oplog time, a revision, a generation.
+    :param not_compared: what the items do not cover, and why.
+    :param notes: what people should know; they join the backup's own note.
     """
 
     snapshot_at: datetime
@@ -130,6 +136,8 @@ class Captured:
     tools: dict[str, str] = field(default_factory=dict)
     size: int = 0
     lsn: str | None = None
+    not_compared: tuple[NotCompared, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

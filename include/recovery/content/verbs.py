@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -107,11 +107,12 @@ class ContentVerbs:
             with PartSink(in_progress, zstd_level=source.zstd_level, progress=progress) as sink:
                 captured = self.kind.capture(site, sink)
             return in_progress.commit(
-                started_by=run.started_by, started_at=started, note=note, hold=hold,
+                started_by=run.started_by, started_at=started, hold=hold,
+                note="; ".join(filter(None, (note, *captured.notes))) or None,
                 snapshot_at=captured.snapshot_at, lsn=captured.lsn, server_version=captured.server_version,
                 tool_versions=captured.tools, source_size=captured.size or sink.tally.size,
                 compression=f"zstd-{source.zstd_level}", parts=sink.parts, left_out=sink.left_out,
-                content=sink.tally.fingerprint(),
+                content=sink.tally.fingerprint(captured.not_compared),
             )  # fmt: skip
 
     def unchanged(
@@ -234,7 +235,7 @@ class ContentVerbs:
         with self._stored(workspace, backup, store, None, NO_PROGRESS) as stored:
             yield from changes(
                 (item for item in stored.items() if only.wants(item.name)),
-                (item for item in self.kind.live_items(site) if only.wants(item.name)),
+                (item for item in self.kind.live_items(replace(site, beside=stored)) if only.wants(item.name)),
             )
 
     def put_back(

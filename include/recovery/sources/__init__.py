@@ -6,6 +6,10 @@
 The others are backed up item by item, and share their verbs (``include/recovery/content/verbs.py``); a module here
 fulfils ``content/port.py`` and is listed in ``CONTENT_KINDS``.
 
+    prometheus   the time series of a Prometheus server, by its snapshots
+    terraform    Terraform's state, from a bucket or a file
+    vault        HashiCorp Vault or OpenBao, by raft snapshots
+
 Found by the policy's ``kind``, or for a tier by its method: ``verbs(kind_of(source, tier)).backup(...)``. Operators and
 the command line call these and nothing below them.
 """
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["CONTENT_KINDS", "KINDS", "PHYSICAL", "RunInfo", "content_verbs", "kind_of", "verbs"]
 
 PHYSICAL = "pgbackrest"
-CONTENT_KINDS: tuple[str, ...] = ()
+CONTENT_KINDS: tuple[str, ...] = ("prometheus", "terraform", "vault")
 """Kinds that are backed up item by item."""
 KINDS = ("postgres", PHYSICAL, *CONTENT_KINDS)
 
