@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from include.recovery.content.compare import changes
-from include.recovery.content.http_service import HttpService
+from include.recovery.content.http_service import Answered, HttpService
 from include.recovery.content.port import EVERYTHING, PutBack, Stored
-from include.recovery.errors import BackupCorrupt, Refused, SourceError
+from include.recovery.errors import BackupCorrupt, Refused, SourceError, SourceUnavailable
 from include.recovery.prometheus.blocks import measured, unpack
 
 PART = "blocks"
@@ -52,11 +52,7 @@ def put_back(stored: Stored, data: Path, server: HttpService, now: datetime) -> 
 def _stopped(data: Path, server: HttpService) -> Iterator[None]:
     """Hold the server's own lock, so that it can neither run nor start."""
     lock = data / "lock"
-    try:
-        server.ask("GET", "/-/ready", fine=(401, 403, 404, 503))
-    except SourceError:
-        pass  # it does not answer
-    else:
+    if _answers(server):
         raise Refused(f"{server.name} at {server.url} still answers; stop it, then put back")
     if not lock.exists():
         yield
@@ -70,6 +66,16 @@ def _stopped(data: Path, server: HttpService) -> Iterator[None]:
                 by = f" by process {pid}" if pid else ""
                 raise Refused(f"{lock} is held{by}: the server runs; stop it, then put back") from None
         yield
+
+
+def _answers(server: HttpService) -> bool:
+    try:
+        server.ask("GET", "/api/v1/status/buildinfo")
+    except SourceUnavailable:
+        return False
+    except Answered:
+        return True
+    return True
 
 
 def _exchanged(new: Path, data: Path, now: datetime) -> str:

@@ -12,7 +12,7 @@ from threading import Event
 
 from include.recovery.content.http_service import HttpService
 from include.recovery.content.scratch_process import free_port
-from include.recovery.errors import LifeboatError, SourceError
+from include.recovery.errors import LifeboatError
 from include.recovery.processes import Crew
 
 _SECONDS = 120
@@ -57,6 +57,6 @@ def _ready(server: HttpService) -> bool:
     try:
         server.ask("GET", "/api/v1/status/buildinfo")
         server.ask("GET", "/api/v1/query", query={"query": "1"})
-    except SourceError:
+    except LifeboatError:
         return False
     return True

@@ -56,7 +56,7 @@ class FileState:
                 finally:
                     self._note.unlink(missing_ok=True)
         finally:
-            if self._path.stat().st_size == 0:
+            if self._path.exists() and self._path.stat().st_size == 0:
                 self._path.unlink()
 
     def current(self) -> bytes | None:

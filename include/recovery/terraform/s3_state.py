@@ -82,6 +82,7 @@ class S3State:
 
         Some services (Ceph's radosgw) do not heed If-None-Match in a bucket with versions, so the versions are asked.
         """
+        before = {version.id for version in self._versions(self._lock)}
         self._must_be_free()
         try:
             with self._store.answers(self._lock):
@@ -92,14 +93,11 @@ class S3State:
             self._must_be_free()
             raise LockedError(Held()) from None
         mine = answer["VersionId"]
-        first = None
-        for version in self._versions(self._lock):  # newest first, down to where it was free
-            if version.marker:
-                break
-            first = version
-        if first is None or first.id != mine:
+        later = [version for version in self._versions(self._lock) if version.id not in before]
+        first = next((version for version in reversed(later) if not version.marker), None)  # they come newest first
+        if first is None or first.id != mine or any(version.marker for version in later):
             self._store.delete(self._lock, mine)
-            raise LockedError(Held() if first is None else Held.from_info(self._get(first)))
+            raise LockedError(Held() if first is None or first.id == mine else Held.from_info(self._get(first)))
         return mine
 
     def _must_be_free(self) -> None:
