@@ -48,6 +48,8 @@ class Change(NamedTuple):
             return f"{shown(self.name)} is there, and was not backed up"
         if self.expected.size != self.found.size:
             return f"{shown(self.name)} has {self.found.size} bytes, and had {self.expected.size}"
+        if not self.expected.size:
+            return f"{shown(self.name)} is not what was backed up"
         return f"{shown(self.name)} is not what was backed up, and has the same {self.found.size} bytes"
 
 

@@ -41,6 +41,8 @@ class Site(Generic[In_co]):
 
     :param stop: ends the work when set.
     :param now: tells the time, UTC.
+    :param beside: the backup that live items are listed to be compared with, where there is one: for kinds whose
+        digests are keyed anew for each backup.
     """
 
     workspace: Workspace
@@ -49,6 +51,7 @@ class Site(Generic[In_co]):
     progress: Progress = NO_PROGRESS
     stop: threading.Event = field(default_factory=threading.Event)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC), repr=False)
+    beside: Stored | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -131,6 +134,8 @@ class Captured:
     :param lsn: a position in the source's own log, such as an oplog time, a revision, a generation.
     :param not_compared: what the backup holds and no item covers, and why.
     :param not_compared: what the items do not cover, and why.
+    :param not_compared: what the items do not cover, and why.
+    :param notes: what people should know; they join the backup's own note.
     """
 
     snapshot_at: datetime
@@ -139,6 +144,7 @@ class Captured:
     size: int = 0
     lsn: str | None = None
     not_compared: tuple[NotCompared, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

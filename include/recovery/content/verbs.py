@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -108,7 +108,8 @@ class ContentVerbs:
             with PartSink(in_progress, zstd_level=source.zstd_level, progress=progress) as sink:
                 captured = self.kind.capture(site, sink)
             return in_progress.commit(
-                started_by=run.started_by, started_at=started, note=note, hold=hold,
+                started_by=run.started_by, started_at=started, hold=hold,
+                note="; ".join(filter(None, (note, *captured.notes))) or None,
                 snapshot_at=captured.snapshot_at, lsn=captured.lsn, server_version=captured.server_version,
                 tool_versions=captured.tools, source_size=captured.size or sink.tally.size,
                 compression=f"zstd-{source.zstd_level}", parts=sink.parts, left_out=sink.left_out,
@@ -252,7 +253,7 @@ class ContentVerbs:
                 return
             yield from changes(
                 (item for item in stored.items() if only.wants(item.name)),
-                (item for item in self.kind.live_items(site) if only.wants(item.name)),
+                (item for item in self.kind.live_items(replace(site, beside=stored)) if only.wants(item.name)),
             )
 
     def put_back(

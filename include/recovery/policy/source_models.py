@@ -14,6 +14,9 @@ from include.recovery.policy.source_kinds.objects import ObjectsSource
 from include.recovery.policy.source_kinds.mongodb import MongodbSource
 from include.recovery.policy.source_kinds.redis import RedisSource
 from include.recovery.policy.source_kinds.kubernetes import KubernetesSource
+from include.recovery.policy.source_kinds.prometheus import PrometheusSource
+from include.recovery.policy.source_kinds.terraform import TerraformSource
+from include.recovery.policy.source_kinds.vault import VaultSource
 
 _READS = re.compile(r"^(select|with|table|values)\b", re.IGNORECASE)
 from include.recovery.policy.source_kinds.git import GitSource
@@ -219,4 +222,7 @@ Source = Annotated[PostgresSource | FilesSource | ObjectsSource, Field(discrimin
 Source = Annotated[PostgresSource | FilesSource | MongodbSource | RedisSource, Field(discriminator="kind")]
 Source = Annotated[PostgresSource | FilesSource | GitSource, Field(discriminator="kind")]
 Source = Annotated[PostgresSource | FilesSource | KubernetesSource, Field(discriminator="kind")]
+Source = Annotated[
+    PostgresSource | FilesSource | PrometheusSource | TerraformSource | VaultSource, Field(discriminator="kind")
+]
 """Any source. Kinds that are backed up item by item have their models in ``source_kinds/``."""

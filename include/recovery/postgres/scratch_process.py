@@ -74,13 +74,14 @@ def socket_directory(place: Path) -> str:
     if len(str(inside).encode()) + len(f"/.s.PGSQL.{PORT}") <= _SOCKET_PATH_LIMIT and "'" not in str(inside):
         inside.mkdir(mode=0o700, exist_ok=True)
         return str(inside)
-    short = _short_socket_directory(place)
+    short = short_socket_directory(place)
     shutil.rmtree(short, ignore_errors=True)
     short.mkdir(mode=0o700)
     return str(short)
 
 
-def _short_socket_directory(place: Path) -> Path:
+def short_socket_directory(place: Path) -> Path:
+    """Where the socket is when the path of a server's own folder is too long for one."""
     name = hashlib.sha256(str(place).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"lifeboat-{os.geteuid()}-{name}"
 
@@ -112,7 +113,7 @@ def remove(place: Path, record: Record | None) -> None:
     halt(place, record)
     if record is not None and not Path(record.socket_directory).is_relative_to(place):
         shutil.rmtree(record.socket_directory, ignore_errors=True)
-    shutil.rmtree(_short_socket_directory(place), ignore_errors=True)
+    shutil.rmtree(short_socket_directory(place), ignore_errors=True)
     shutil.rmtree(place, ignore_errors=True)
 
 
@@ -145,19 +146,19 @@ def halt(place: Path, record: Record | None, *, shut_down_seconds: float = 0) ->
         # A server that was killed leaves these, and the next one in this folder would take it for a running one: as
         # long as nobody has reaped the dead postmaster, its process id answers.
         (data / "postmaster.pid").unlink(missing_ok=True)
-        for folder in (place / "socket", _short_socket_directory(place)):
+        for folder in (place / "socket", short_socket_directory(place)):
             for stale in folder.glob(".s.PGSQL.*"):
                 stale.unlink(missing_ok=True)
 
 
-def processes_in(place: Path) -> list[int]:
-    """PostgreSQL's processes whose working directory is this folder, or one in it."""
+def processes_in(place: Path, program: str = "postgres") -> list[int]:
+    """Processes of a program (by how its name begins) whose working directory is this folder, or one in it."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 inside = (entry / "cwd").readlink().is_relative_to(place)
-                if inside and (entry / "exe").readlink().name.startswith("postgres"):
+                if inside and (entry / "exe").readlink().name.startswith(program):
                     found.append(int(entry.name))
             except OSError:
                 continue

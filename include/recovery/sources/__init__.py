@@ -14,6 +14,10 @@ fulfils ``content/port.py`` and is listed in ``CONTENT_KINDS``:
 
     kubernetes   resources of namespaces and of the cluster
 
+    prometheus   the time series of a Prometheus server, by its snapshots
+    terraform    Terraform's state, from a bucket or a file
+    vault        HashiCorp Vault or OpenBao, by raft snapshots
+
 Found by the policy's ``kind``, or for a tier by its method: ``verbs(kind_of(source, tier)).backup(...)``. Operators and
 the command line call these and nothing below them.
 """
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["CONTENT_KINDS", "KINDS", "PHYSICAL", "RunInfo", "content_verbs", "kind_of", "verbs"]
 
 PHYSICAL = "pgbackrest"
-CONTENT_KINDS: tuple[str, ...] = ("objects", "files", "mongodb", "redis", "git", "kubernetes")
+CONTENT_KINDS: tuple[str, ...] = ("objects", "files", "mongodb", "redis", "git", "kubernetes", "prometheus", "terraform", "vault")
 """Kinds that are backed up item by item."""
 KINDS = ("postgres", PHYSICAL, *CONTENT_KINDS)
 

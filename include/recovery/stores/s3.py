@@ -305,6 +305,9 @@ class S3Store:
                 f"{self._where(key)}: the service at {self._address} does not answer: {error}"
             ) from error
 
+    answers = _answers
+    """For callers of ``client``."""
+
     def _refusal(self, key: str, error: ClientError) -> StoreError | StoreUnavailable:
         code = _code(error)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
