@@ -10,6 +10,7 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StringConstraint
 from include.recovery.policy.base import Line, PolicyModel, Slug, Word
 from include.recovery.policy.physical_models import PhysicalOptions, WalArchive
 from include.recovery.policy.source_kinds.files import FilesSource
+from include.recovery.policy.source_kinds.rds import RdsSource
 
 _READS = re.compile(r"^(select|with|table|values)\b", re.IGNORECASE)
 
@@ -203,5 +204,5 @@ class PostgresSource(PolicyModel):
     ] = ()
 
 
-Source = Annotated[PostgresSource | FilesSource, Field(discriminator="kind")]
+Source = Annotated[PostgresSource | FilesSource | RdsSource, Field(discriminator="kind")]
 """Any source. Kinds that are backed up item by item have their models in ``source_kinds/``."""

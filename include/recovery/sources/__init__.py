@@ -2,6 +2,7 @@
 
     postgres     a database, by pg_dump
     pgbackrest   the whole cluster that such a source is in, by pgBackRest
+    rds          a database on Amazon RDS, by snapshots that the service keeps
 
 The others are backed up item by item, and share their verbs (``include/recovery/content/verbs.py``); a module here
 fulfils ``content/port.py`` and is listed in ``CONTENT_KINDS``.
@@ -27,7 +28,7 @@ __all__ = ["CONTENT_KINDS", "KINDS", "PHYSICAL", "RunInfo", "content_verbs", "ki
 PHYSICAL = "pgbackrest"
 CONTENT_KINDS: tuple[str, ...] = ()
 """Kinds that are backed up item by item."""
-KINDS = ("postgres", PHYSICAL, *CONTENT_KINDS)
+KINDS = ("postgres", PHYSICAL, "rds", *CONTENT_KINDS)
 
 
 def verbs(kind: str) -> Any:
