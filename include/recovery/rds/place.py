@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class RdsPlace:
     """A source with its two regions."""
 
     system: ProtectedSystem
@@ -44,7 +44,7 @@ class Place:
         ])
 
 
-def place_of(workspace: Workspace, system: ProtectedSystem, source: Source) -> Place:
+def place_of(workspace: Workspace, system: ProtectedSystem, source: Source) -> RdsPlace:
     """A source of a policy, reachable.
 
     :raises PolicyError: when it is none of RDS.
@@ -52,10 +52,10 @@ def place_of(workspace: Workspace, system: ProtectedSystem, source: Source) -> P
     if not isinstance(source, RdsSource):
         raise PolicyError([f"{system.system}: source {source.name!r} is of kind {source.kind}, and not of rds"])
     regions = (Region(each, workspace.connections(each.connection)) for each in (source.home, source.second))
-    return Place(system, source, *regions)
+    return RdsPlace(system, source, *regions)
 
 
-def place_of_backup(workspace: Workspace, facts: Facts) -> Place:
+def place_of_backup(workspace: Workspace, facts: Facts) -> RdsPlace:
     """The source that a backup is of."""
     system = workspace.system(facts.system)
     return place_of(workspace, system, system.source(facts.source))

@@ -15,7 +15,7 @@ from include.recovery.errors import Refused, SourceError
 from include.recovery.policy.models import PRIMARY
 from include.recovery.rds.cross_check import CrossCheck, cross_check
 from include.recovery.rds.names import RUN, begun_at, tier_of
-from include.recovery.rds.place import Place
+from include.recovery.rds.place import RdsPlace
 from include.recovery.rds.records import KIND, entries, entry_of, fields_of
 from include.recovery.rds.region import Region
 from include.recovery.rds.take import Pair, found
@@ -39,7 +39,7 @@ class TakenIn:
 
 
 def enter(
-    in_progress: BackupInProgress, place: Place, pair: Pair, *, started_by: str, started_at: datetime, hold: bool,
+    in_progress: BackupInProgress, place: RdsPlace, pair: Pair, *, started_by: str, started_at: datetime, hold: bool,
     note: str | None,
 ) -> Manifest:  # fmt: skip
     """Make the catalog entry of a snapshot that is there in both regions."""
@@ -48,7 +48,7 @@ def enter(
     )
 
 
-def look(workspace: Workspace, place: Place, store: str, now: datetime) -> CrossCheck:
+def look(workspace: Workspace, place: RdsPlace, store: str, now: datetime) -> CrossCheck:
     """One region against the catalog of its store."""
     system, source = place.system.system, place.source
     region: Region = place.second if store == source.second.store else place.home
@@ -65,7 +65,7 @@ def look(workspace: Workspace, place: Place, store: str, now: datetime) -> Cross
     return seen
 
 
-def take_in(workspace: Workspace, place: Place, run: RunInfo, now: Callable[[], datetime]) -> TakenIn:
+def take_in(workspace: Workspace, place: RdsPlace, run: RunInfo, now: Callable[[], datetime]) -> TakenIn:
     """Enter every snapshot of the first region that no run can be working on any more and that is there in both.
 
     :raises LeaseHeld: when a backup of its tier is running.
