@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from include.recovery.connections import ConnectionInfo
 from include.recovery.coverage.model import Found, Unseen
 from include.recovery.errors import LifeboatError, StoreError, StoreUnavailable
+from include.recovery.evidence.words import listed
 from include.recovery.policy.models import S3StoreDefinition
 from include.recovery.stores.s3 import S3Store
 
@@ -36,13 +37,21 @@ class Use:
 class _Service:
     """One object store service, seen by all connections to it.
 
+    :param covered: what uses each bucket that is named.
     :param names: the buckets that some connection lists.
-    :param errors: why a connection lists none, by its id.
+    :param errors: why connections list none.
     """
 
     covered: dict[str, set[str]] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
-    errors: dict[str, str] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    def ask(self, connection: ConnectionInfo) -> None:
+        """Let one more connection list what its user sees."""
+        try:
+            self.names |= set(buckets_of(connection))
+        except LifeboatError as error:
+            self.errors.append(str(error))
 
 
 class Buckets:
@@ -54,27 +63,31 @@ class Buckets:
         """Each service once, by all connections together."""
         services: dict[str, _Service] = {}
         asked: set[str] = set()
-        for use in uses(workspace):
+        named = [*uses(workspace), *(Use(each, "", "") for each in workspace.policies.platform.discovery_connections)]
+        for use in named:
             try:
                 connection = workspace.connections(use.connection)
             except LifeboatError as error:
                 yield Unseen(kind=KIND, where=f"connection {use.connection}", why=str(error))
                 continue
-            where = str(connection.extra.get("endpoint_url") or AWS)
-            service = services.setdefault(where, _Service())
-            service.covered.setdefault(use.bucket, set()).add(use.by)
-            if use.connection in asked:
-                continue
-            asked.add(use.connection)
-            try:
-                service.names |= set(buckets_of(connection))
-            except LifeboatError as error:
-                service.errors[use.connection] = str(error)
+            service = services.setdefault(str(connection.extra.get("endpoint_url") or AWS), _Service())
+            if use.bucket:
+                service.covered.setdefault(use.bucket, set()).add(use.by)
+            if use.connection not in asked:
+                asked.add(use.connection)
+                service.ask(connection)
         for where, service in services.items():
             for name in sorted(service.names):
                 yield Found(kind=KIND, where=where, name=name, covered_by=tuple(sorted(service.covered.get(name, ()))))
-            for why in service.errors.values():
-                yield Unseen(kind=KIND, where=where, why=why)
+            hidden = sorted(set(service.covered) - service.names)
+            if service.errors:
+                yield from (Unseen(kind=KIND, where=where, why=why) for why in service.errors)
+            elif hidden:
+                yield Unseen(
+                    kind=KIND, where=where,
+                    why=f"no user of a connection sees {listed(hidden)}, so there may be others that nobody sees; name "
+                    "a connection that lists all in 'discovery_connections' of platform.yaml",
+                )
 
 
 def buckets_of(connection: ConnectionInfo) -> Iterator[str]:

@@ -165,14 +165,8 @@ class Coverage(Record):
 
 
 def _share(weighed: Iterable[tuple[int, TableCoverage]]) -> float | None:
-    whole = proven = 0
-    some = False
-    for weight, table in weighed:
-        if not table.counts:
-            continue
-        some = True
-        whole += weight
-        proven += weight if table.state == "proven" else 0
-    if not some:
-        return None
-    return proven / whole if whole else 1.0
+    counted = [(weight, table.state == "proven") for weight, table in weighed if table.counts]
+    whole = sum(weight for weight, _ in counted)
+    if not whole:
+        return float(all(proven for _, proven in counted)) if counted else None
+    return sum(weight for weight, proven in counted if proven) / whole

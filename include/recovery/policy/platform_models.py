@@ -224,6 +224,14 @@ class Platform(PolicyModel):
     web: Annotated[
         Web, Field(description="Where the user interface is.", examples=[{"base_url": "https://airflow.example.com"}])
     ]
+    discovery_connections: Annotated[
+        tuple[Word, ...],
+        Field(
+            description="Connections to object stores whose users may list all buckets of their accounts; used for "
+            "nothing else. Left out, only what the stores' own users see is discovered, and that is said.",
+            examples=[["lifeboat_discovery"]],
+        ),
+    ] = ()
     not_protected: Annotated[
         tuple[NotProtected, ...],
         Field(

@@ -58,6 +58,6 @@ def proven(subject: Subject) -> Iterator[Concern]:
     # A new table waits for the next drill, and nothing has to be done; a proof that ran out is a drill that was missed.
     yield Concern(
         Severity.WARNING if stale else Severity.NOTE, "coverage",
-        f"{subject.name}: {share:.0%} of its bytes were restored and found identical within {days} days; "
-        f"{plural(len(unproven), 'table')} were not: {names}; the next drill restores them, see that it runs",
+        f"{subject.name}: {share:.0%} of its bytes were restored and found identical within {days} days, "
+        f"{plural(len(unproven), 'table')} not: {names}; the next drill restores them, see that it runs",
     )
