@@ -10,7 +10,7 @@ from include.recovery.policy.source_kinds.rds import RdsSource
 from include.recovery.rds.failures import NotThere, ThereAlready
 from include.recovery.rds.names import is_ours, own_tags
 from include.recovery.rds.region import Region, no_such_instance
-from include.recovery.rds.snapshots import FAILED, Snapshot
+from include.recovery.rds.snapshots import AVAILABLE, FAILED, Snapshot
 from include.recovery.rds.waiting import Waiting
 
 _CAN_BE_TAKEN = ("available", "storage-optimization", "stopped")
@@ -60,27 +60,29 @@ def take(system: str, source: RdsSource, request: Request, home: Region, second:
 
 
 def found(system: str, source: RdsSource, identifier: str, home: Region, second: Region) -> Pair:
-    """The snapshot that somebody else has made and copied, such as the operators of a graph.
+    """The snapshot that somebody else has made and copied, such as the operators of a graph; as ``found_in``."""
+    return Pair(*(found_in(region, system, source, identifier) for region in (home, second)))
 
-    :raises SourceError: when it is not there in both regions, or not available: it is not entered in the catalog.
+
+def found_in(region: Region, system: str, source: RdsSource, identifier: str) -> Snapshot:
+    """A snapshot in one region.
+
+    :raises SourceError: when it is not there, or not available: it is not entered in the catalog.
     :raises Refused: when it is not this source's.
     """
-    both = []
-    for region in (home, second):
-        snapshot = region.snapshot(identifier)
-        if snapshot is None:
-            raise SourceError(
-                f"RDS snapshot {identifier} is not in {region.name}, so it is not entered in the catalog; run the "
-                "backup again, which goes on with what is there"
-            )
-        _require_ours(snapshot, system, source)
-        if snapshot.status != "available":
-            raise SourceError(
-                f"{snapshot.where} is {snapshot.status}, so it is not entered in the catalog; see the service's "
-                "events, and run the backup again"
-            )
-        both.append(snapshot)
-    return Pair(*both)
+    snapshot = region.snapshot(identifier)
+    if snapshot is None:
+        raise SourceError(
+            f"RDS snapshot {identifier} is not in {region.name}, so it is not entered in the catalog; run the backup "
+            "again, which goes on with what is there"
+        )
+    _require_ours(snapshot, system, source)
+    if snapshot.status != AVAILABLE:
+        raise SourceError(
+            f"{snapshot.where} is {snapshot.status}, so it is not entered in the catalog; see the service's events, "
+            "and run the backup again"
+        )
+    return snapshot
 
 
 def require_ready(region: Region, source: RdsSource) -> str:

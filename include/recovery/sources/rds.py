@@ -1,7 +1,8 @@
 """The verbs of a database on Amazon RDS: precheck, backup, verify, restore, validate, expire, describe.
 
 A backup is a snapshot that the service keeps in two regions; the catalog holds its entry, and no part. Where a graph
-has operators of its own make, await and copy the snapshot, ``begin`` says which, and ``record`` enters it.
+has operators of its own make, await and copy the snapshot, ``begin`` says which, ``made`` what to copy, and ``record``
+enters it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from include.recovery.rds.place import copy_in, place_of, place_of_backup
 from include.recovery.rds.records import KIND, entries, entry_of, managed
 from include.recovery.rds.removal import remove_snapshot
 from include.recovery.rds.scratch import ScratchInstance
-from include.recovery.rds.take import Request, found, require_ready, take
+from include.recovery.rds.snapshots import Snapshot
+from include.recovery.rds.take import Request, found, found_in, require_ready, take
 from include.recovery.rds.take_in import TakenIn, enter
 from include.recovery.rds.waiting import PAUSE, Waiting
 from include.recovery.sources.run_info import RunInfo, by
@@ -119,6 +121,19 @@ def begin(
     place = place_of(workspace, system, source)
     words = system.system, source.name, tier.name if tier else None, run.run_id
     return Request(snapshot_identifier(*words), snapshot_tags(*words, now(), place.source.tags))
+
+
+def made(
+    workspace: Workspace, system: ProtectedSystem, source: Source, tier: Tier | None, *, run: RunInfo
+) -> Snapshot:
+    """The run's snapshot in the first region, made by the operators of a graph: its ARN is what they copy.
+
+    :raises SourceError: when it is not there or not available: an operator that waits does not tell a failed one.
+    :raises Refused: when what has its identifier is not this source's.
+    """
+    place = place_of(workspace, system, source)
+    asked = begin(workspace, system, source, tier, run=run)
+    return found_in(place.home, system.system, place.source, asked.identifier)
 
 
 def record(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -20,7 +21,7 @@ from include.recovery.errors import (
 from include.recovery.rds.scratch import ScratchInstance
 from include.recovery.sources import rds
 from tests.integration.rds.conftest import HOME, PAUSE, SECOND, Rds
-from tests.integration.rds.test_snapshots import CREATING
+from tests.integration.rds.test_snapshots import CREATING, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -70,6 +71,31 @@ def test_a_snapshot_that_is_stuck_is_named(depot: Rds) -> None:
     with pytest.raises(SourceUnavailable, match="is still creating after 0s, nothing was entered in the catalog"):
         depot.back_up(source=hasty)
     nothing_counts(depot)
+
+
+def test_a_snapshot_that_vanishes_while_it_is_made(depot: Rds) -> None:
+    depot.proxy.rewrite.append(CREATING)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(depot.back_up)
+        wait_until(lambda: depot.snapshots(HOME))
+        depot.real[HOME].delete_db_snapshot(DBSnapshotIdentifier=depot.snapshots(HOME)[0]["DBSnapshotIdentifier"])
+        with pytest.raises(SourceError, match="is gone, nothing was entered in the catalog"):
+            running.result(timeout=30)
+    nothing_counts(depot)
+
+
+def test_a_service_that_fails_in_the_middle_is_worth_another_try(depot: Rds) -> None:
+    depot.proxy.rewrite.append(CREATING)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(depot.back_up, depot.run("nightly"))
+        wait_until(lambda: depot.snapshots(HOME))
+        depot.proxy.refuse["DescribeDBSnapshots", HOME] = (503, "ServiceUnavailable", "come back later")
+        with pytest.raises(SourceUnavailable, match=r"cannot do rds:DescribeDBSnapshots now \(ServiceUnavailable"):
+            running.result(timeout=60)
+    nothing_counts(depot)
+    depot.proxy.reset()
+    depot.back_up(depot.run("nightly", try_number=2))
+    assert len(depot.snapshots(HOME)) == 1
 
 
 def test_a_copy_that_is_refused_leaves_no_entry(depot: Rds) -> None:

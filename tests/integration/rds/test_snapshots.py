@@ -18,7 +18,7 @@ import pytest
 
 from include.recovery.catalog.model import ProofLevel
 from include.recovery.copies import missing_copies
-from include.recovery.errors import LeaseHeld, SourceUnavailable
+from include.recovery.errors import LeaseHeld, SourceError, SourceUnavailable
 from include.recovery.evidence.model import Outcome
 from include.recovery.postgres.server import PostgresServer
 from include.recovery.rds.scratch import ScratchInstance
@@ -168,11 +168,14 @@ def test_a_graph_may_make_and_copy_the_snapshot_itself(depot: Rds) -> None:
     asked = rds.begin(depot.workspace, depot.system, depot.source, tier, run=run)
     assert asked.identifier == rds.begin(depot.workspace, depot.system, depot.source, tier, run=run).identifier
     tags = [{"Key": key, "Value": value} for key, value in asked.tags.items()]
-    made = depot.real[HOME].create_db_snapshot(
+    with pytest.raises(SourceError, match="is not in us-east-1"):
+        rds.made(depot.workspace, depot.system, depot.source, tier, run=run)
+    depot.real[HOME].create_db_snapshot(
         DBInstanceIdentifier=depot.instance, DBSnapshotIdentifier=asked.identifier, Tags=tags
-    )["DBSnapshot"]
+    )
+    made = rds.made(depot.workspace, depot.system, depot.source, tier, run=run)
     depot.real[SECOND].copy_db_snapshot(
-        SourceDBSnapshotIdentifier=made["DBSnapshotArn"], TargetDBSnapshotIdentifier=asked.identifier, Tags=tags,
+        SourceDBSnapshotIdentifier=made.arn, TargetDBSnapshotIdentifier=asked.identifier, Tags=tags,
         KmsKeyId=depot.keys[SECOND],
     )  # fmt: skip
     manifest = rds.record(depot.workspace, depot.system, depot.source, tier, run=run)
