@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from include.recovery.catalog.catalog import Catalog
@@ -15,6 +16,7 @@ from include.recovery.catalog.removed import was_removed
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.policy.models import ProtectedSystem
 from include.recovery.replication import await_replication, replicate
+from include.recovery.sources import verbs
 
 if TYPE_CHECKING:
     from include.recovery.workspace import Workspace
@@ -91,7 +93,11 @@ def make_copy(
     """
     manifest = workspace.catalog(copy.from_store).backup(system, copy.source, copy.kind, copy.backup).manifest
     here, there = workspace.store(copy.from_store), workspace.store(copy.to_store)
+    # A managed snapshot was copied by its service; with the entry goes the proof that the copy is there.
+    elsewhere = partial(verbs(manifest.kind).look, workspace, manifest, copy.to_store) if manifest.managed else None
     with in_use(here, manifest, by):
         if workspace.policies.platform.stores[copy.to_store].replication == "native":
-            return await_replication(manifest, here, there, by=by, timeout=NATIVE_PATIENCE, progress=progress)
-        return replicate(manifest, here, there, by=by, progress=progress, stop=stop)
+            return await_replication(
+                manifest, here, there, by=by, timeout=NATIVE_PATIENCE, progress=progress, elsewhere=elsewhere
+            )
+        return replicate(manifest, here, there, by=by, progress=progress, stop=stop, elsewhere=elsewhere)

@@ -37,6 +37,9 @@ from include.recovery.stores.port import ObjectStore
 
 _log = logging.getLogger(__name__)
 
+Elsewhere = Callable[[], str]
+"""Says what it found where the bytes of a backup are that the stores do not hold; raises ``BackupCorrupt``."""
+
 _BLOCK = 1024 * 1024
 _VOLUMES_AT_ONCE = 2
 _POLL_SECONDS = 2.0
@@ -50,6 +53,7 @@ def replicate(
     by: str,
     progress: Progress = NO_PROGRESS,
     stop: threading.Event | None = None,
+    elsewhere: Elsewhere | None = None,
     now: Clock = utc_now,
 ) -> Proof:
     """Copy a backup, verify it at the far end, and record the proof in both stores.
@@ -59,11 +63,12 @@ def replicate(
 
     :param by: the run or person, for the proof.
     :param stop: once set, the replication ends; run it again to go on.
+    :param elsewhere: checks what of the backup lies outside of the stores; only then it may have no parts.
     :return: the proof.
     :raises BackupCorrupt: when the copy at hand is damaged, or the far end's stays damaged after another try; a failed
         proof is recorded.
     """
-    _refuse_partless(manifest)
+    _refuse_partless(manifest, elsewhere)
     begun = time.monotonic()
     stop = stop or threading.Event()
     volumes = [(part, number, volume) for part in manifest.parts for number, volume in enumerate(part.volumes, 1)]
@@ -91,6 +96,7 @@ def replicate(
 
     data = _own_manifest(from_store, manifest)
     try:
+        told = elsewhere() if elsewhere else ""
         with ThreadPoolExecutor(_VOLUMES_AT_ONCE, thread_name_prefix="replicate") as pool:
             sent = sum(_all(pool, bring, volumes, stop))
         for folder in ("keys/", "proofs/"):
@@ -99,7 +105,8 @@ def replicate(
     except BackupCorrupt as damage:
         source.append_proof(manifest, _failure(damage, [*at_fault, to_store.name][0], by, now))
         raise
-    detail = f"{len(volumes)} volumes, {manifest.stored_size} bytes, equal by SHA-512; {sent} copied by this run"
+    volumes_told = f"{len(volumes)} volumes, {manifest.stored_size} bytes, equal by SHA-512; {sent} copied by this run"
+    detail = told or volumes_told
     proof = _success(data, to_store.name, by, detail, now, begun)
     target.append_proof(manifest, proof)
     return source.append_proof(manifest, proof)
@@ -113,16 +120,19 @@ def await_replication(
     by: str,
     timeout: timedelta,
     progress: Progress = NO_PROGRESS,
+    elsewhere: Elsewhere | None = None,
     now: Clock = utc_now,
 ) -> Proof:
     """Wait until the stores' own replication has brought a backup over, verify it there, and record the proof.
 
     The proof is recorded on this side only; the stores bring it over, like everything else.
 
+    :param elsewhere: as for ``replicate``.
+
     :raises StoreUnavailable: when something is still missing after the timeout, naming what.
     :raises BackupCorrupt: when what arrived is not what was written.
     """
-    _refuse_partless(manifest)
+    _refuse_partless(manifest, elsewhere)
     begun = time.monotonic()
     data = _own_manifest(from_store, manifest)
     wanted = {volume.key: volume.size for part in manifest.parts for volume in part.volumes}
@@ -137,6 +147,7 @@ def await_replication(
         time.sleep(_POLL_SECONDS)
     source = Catalog(from_store, now=now)
     try:
+        told = elsewhere() if elsewhere else ""
         for part in manifest.parts:
             for number in range(1, len(part.volumes) + 1):
                 check_volume(to_store, part, number, progress=progress)
@@ -145,16 +156,17 @@ def await_replication(
     except BackupCorrupt as damage:
         source.append_proof(manifest, _failure(damage, to_store.name, by, now))
         raise
-    detail = f"{len(wanted)} objects replicated by the stores, volumes equal by SHA-512"
+    detail = told or f"{len(wanted)} objects replicated by the stores, volumes equal by SHA-512"
     return source.append_proof(manifest, _success(data, to_store.name, by, detail, now, begun))
 
 
-def _refuse_partless(manifest: Manifest) -> None:
-    """Nothing for a backup whose bytes are in its parts: with none there is nothing to copy, and no proof of it.
+def _refuse_partless(manifest: Manifest, elsewhere: Elsewhere | None) -> None:
+    """Nothing for a backup whose bytes are in its parts, or are looked at elsewhere: with neither there is nothing to
+    copy, and no proof of it.
 
     :raises Refused: for any other.
     """
-    if not manifest.parts:
+    if not manifest.parts and elsewhere is None:
         raise Refused(
             f"backup {manifest.name} has no parts to copy; a backup of the cluster is taken into each store's own "
             "repository: name the store in its tier"

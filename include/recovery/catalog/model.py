@@ -133,6 +133,48 @@ class PhysicalBackup(Record):
     page_checksum_errors: int = 0
 
 
+class ManagedCopy(Record):
+    """A managed snapshot in one region.
+
+    :param region: of the service.
+    :param store: the store whose catalog lists it.
+    :param identifier: by which the service finds it.
+    :param arn: its name in all of the service.
+    :param created_at: when the service made it; another snapshot of the same identifier has another time.
+    :param kms_key: ARN of the key that encrypts it.
+    """
+
+    region: str
+    store: str
+    identifier: str
+    arn: str
+    created_at: AwareDatetime
+    encrypted: bool
+    kms_key: str | None = None
+
+
+class ManagedSnapshot(Record):
+    """A snapshot that a managed service keeps itself. Its bytes are the service's; this says which it is, and where.
+
+    :param instance: the database instance that it was made of.
+    :param engine: with its version in ``Facts.server_version``.
+    :param allocated_gib: storage of the instance, in GiB.
+    :param size: bytes that the snapshot holds; 0 where the service does not tell.
+    :param copies: the first was made of the instance, the others are copies of it in other regions.
+    """
+
+    service: Literal["rds"] = "rds"
+    instance: str
+    engine: str
+    allocated_gib: int
+    size: int = 0
+    copies: tuple[ManagedCopy, ...]
+
+    def copy_in(self, store: str) -> ManagedCopy | None:
+        """The copy that a store's catalog lists."""
+        return next((copy for copy in self.copies if copy.store == store), None)
+
+
 class Facts(Record):
     """What is known about a backup at a glance; the manifest holds more, the index holds this.
 
@@ -145,6 +187,7 @@ class Facts(Record):
     :param hold: keep it until somebody lifts the hold.
     :param fence: number of the lease it was written under; a later writer has a higher one.
     :param physical: where a pgBackRest backup is; such a backup has no parts.
+    :param managed: where a managed service's snapshot is; such a backup has no parts either.
     """
 
     schema_version: Literal[1] = 1
@@ -168,6 +211,7 @@ class Facts(Record):
     hold: bool = False
     fence: int
     physical: PhysicalBackup | None = None
+    managed: ManagedSnapshot | None = None
 
     @property
     def prefix(self) -> str:
@@ -210,9 +254,12 @@ class Manifest(Facts):
 
     @property
     def stored_size(self) -> int:
-        """Bytes of all volumes; of a physical backup, what the repository holds for it."""
+        """Bytes of all volumes; of a physical backup, what the repository holds for it; of a managed snapshot, what
+        the service tells."""
         if self.physical is not None:
             return self.physical.repository_size
+        if self.managed is not None:
+            return self.managed.size
         return sum(volume.size for part in self.parts for volume in part.volumes)
 
     @property

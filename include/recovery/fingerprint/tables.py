@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from include.recovery.errors import InsufficientRights, RowsHidden, SourceError
 from include.recovery.fingerprint.columns import Column
@@ -157,6 +158,31 @@ def select_tables(
     if only is None:
         found.not_compared += _temporary_tables(session)
     return found
+
+
+class Listed(NamedTuple):
+    """A table that there is.
+
+    :param size: bytes of the table and its TOAST.
+    :param why_not: why its rows are not compared; None when they are.
+    """
+
+    name: str
+    size: int
+    why_not: str | None
+
+
+def list_tables(session: Session, exclude: Mapping[str, str]) -> list[Listed]:
+    """Every table that there is now; none is locked or read, and it does not matter who may read it.
+
+    :param exclude: as for ``select_tables``.
+    """
+    excluded = {oid: f"{LEFT_OUT}{why}" for name, why in exclude.items() for oid in _with_leaves(session, name)}
+    return [
+        Listed(relation.name, relation.size or 0, relation.why_not(excluded, unlogged=True))
+        for relation in (_Relation(*row) for row in rows(session, _RELATIONS))
+        if relation.kind != "p"
+    ]
 
 
 def _with_leaves(session: Session, name: str) -> set[int]:

@@ -9,8 +9,8 @@ from pydantic import Field, StrictInt
 from include.recovery.policy.base import PolicyModel, Slug
 
 
-class ContentSource(PolicyModel):
-    """A source that is backed up by its own kind's way, item by item."""
+class OtherSource(PolicyModel):
+    """A source that is neither a PostgreSQL database nor a cluster that Lifeboat can reach into."""
 
     physical: ClassVar[None] = None
     """Only PostgreSQL has clusters."""
@@ -30,6 +30,11 @@ class ContentSource(PolicyModel):
         Slug,
         Field(description="Which of the system's objectives hold for it.", examples=["tier-1"]),
     ]
+
+
+class ContentSource(OtherSource):
+    """A source that is backed up by its own kind's way, item by item."""
+
     zstd_level: Annotated[
         StrictInt, Field(ge=1, le=19, description="Compression level of zstd for its parts.", examples=[3])
     ] = 3

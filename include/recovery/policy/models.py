@@ -10,7 +10,7 @@ from pydantic import Field, StrictInt
 
 from include.recovery.errors import PolicyError
 from include.recovery.policy.base import Line, PolicyModel, Slug, TimeZone, Word
-from include.recovery.policy.content_models import ContentSource
+from include.recovery.policy.content_models import ContentSource, OtherSource
 from include.recovery.policy.objective_models import Approval, Assumable, Objective, Scenario
 from include.recovery.policy.people_models import Contact, Ownership, Review, Role
 from include.recovery.policy.physical_models import Compression, PhysicalOptions, RestorePointOptions, WalArchive
@@ -51,6 +51,7 @@ __all__ = [
     "Keep",
     "LogicalOptions",
     "Objective",
+    "OtherSource",
     "Ownership",
     "PhysicalOptions",
     "Platform",

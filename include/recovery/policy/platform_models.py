@@ -170,6 +170,21 @@ class Web(PolicyModel):
     ]
 
 
+class NotProtected(PolicyModel):
+    """Something that was found and that nobody backs up on purpose, and the reason, which every coverage report
+    repeats."""
+
+    what: Annotated[
+        Line,
+        Field(
+            description="Shell pattern over '<kind> <name>' or '<kind> <where>/<name>'; kinds are database, bucket and "
+            "what other discoverers find.",
+            examples=["database sandbox_*", "bucket https://s3.example.com/access-logs"],
+        ),
+    ]
+    why: Annotated[Line, Field(description="Why it may be lost.", examples=["made anew from the pipeline each night"])]
+
+
 class Platform(PolicyModel):
     """What all protected systems share."""
 
@@ -209,3 +224,18 @@ class Platform(PolicyModel):
     web: Annotated[
         Web, Field(description="Where the user interface is.", examples=[{"base_url": "https://airflow.example.com"}])
     ]
+    discovery_connections: Annotated[
+        tuple[Word, ...],
+        Field(
+            description="Connections to object stores whose users may list all buckets of their accounts; used for "
+            "nothing else. Left out, only what the stores' own users see is discovered, and that is said.",
+            examples=[["lifeboat_discovery"]],
+        ),
+    ] = ()
+    not_protected: Annotated[
+        tuple[NotProtected, ...],
+        Field(
+            description="What nobody backs up on purpose; everything else that is found in no policy is an alert.",
+            examples=[[{"what": "database sandbox_*", "why": "made anew from the pipeline each night"}]],
+        ),
+    ] = ()

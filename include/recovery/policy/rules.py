@@ -24,6 +24,7 @@ from include.recovery.policy.physical_rules import (
     repositories_missing,
     repositories_shared,
 )
+from include.recovery.policy.rds_rules import RDS_RULES
 from include.recovery.policy.rpo import worst_loss
 from include.recovery.policy.yaml_source import Broken, Path
 
@@ -204,6 +205,7 @@ RULES: tuple[Rule, ...] = (
     drills_run_as_named,
     drills_name_a_recovery_point,
     *PHYSICAL_RULES,
+    *RDS_RULES,
     rpo_is_feasible,
 )
 

@@ -17,6 +17,7 @@ from include.recovery.policy.source_kinds.kubernetes import KubernetesSource
 from include.recovery.policy.source_kinds.prometheus import PrometheusSource
 from include.recovery.policy.source_kinds.terraform import TerraformSource
 from include.recovery.policy.source_kinds.vault import VaultSource
+from include.recovery.policy.source_kinds.rds import RdsSource
 
 _READS = re.compile(r"^(select|with|table|values)\b", re.IGNORECASE)
 from include.recovery.policy.source_kinds.git import GitSource
@@ -225,4 +226,5 @@ Source = Annotated[PostgresSource | FilesSource | KubernetesSource, Field(discri
 Source = Annotated[
     PostgresSource | FilesSource | PrometheusSource | TerraformSource | VaultSource, Field(discriminator="kind")
 ]
+Source = Annotated[PostgresSource | FilesSource | RdsSource, Field(discriminator="kind")]
 """Any source. Kinds that are backed up item by item have their models in ``source_kinds/``."""

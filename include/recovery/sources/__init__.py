@@ -6,6 +6,7 @@
     mongodb      documents, by the driver's raw reads, as of one moment where the server can show it
     redis        keys of all logical databases, by the RDB that a replica would get
     git          a git repository: a bundle of all refs, and an archive of its files
+    rds          a database on Amazon RDS, by snapshots that the service keeps
 
 The others are backed up item by item, and share their verbs (``include/recovery/content/verbs.py``); a module here
 fulfils ``content/port.py`` and is listed in ``CONTENT_KINDS``:
@@ -39,7 +40,7 @@ __all__ = ["CONTENT_KINDS", "KINDS", "PHYSICAL", "RunInfo", "content_verbs", "ki
 PHYSICAL = "pgbackrest"
 CONTENT_KINDS: tuple[str, ...] = ("objects", "files", "mongodb", "redis", "git", "kubernetes", "prometheus", "terraform", "vault")
 """Kinds that are backed up item by item."""
-KINDS = ("postgres", PHYSICAL, *CONTENT_KINDS)
+KINDS = ("postgres", PHYSICAL, "rds", *CONTENT_KINDS)
 
 
 def verbs(kind: str) -> Any:

@@ -6,6 +6,7 @@
     servers         the primary's disk, queue and slots; the hot standby
     archive         what the replay proof and the hourly check found in the WAL archive, or that they do not look
     drills          a drill that is overdue
+    coverage        databases in no policy, tables that no drill has touched for too long
     platform        stores that do not answer, policies that cannot be used
 
     look            what one pass has seen: each store, server and policy is asked once

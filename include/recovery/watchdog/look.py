@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from include.recovery.catalog.archive_proofs import ArchiveProof, ArchiveProofs, By
 from include.recovery.catalog.looks import SourceLook, newest_look
 from include.recovery.catalog.model import Backup
+from include.recovery.coverage.databases import Server, reached_sources, servers
 from include.recovery.errors import LifeboatError
 from include.recovery.pgbackrest.protection import Protection, watch_primary
 from include.recovery.policy.last_valid import last_valid
@@ -79,6 +80,10 @@ class Look:
             f"protection {system.system}/{source.name}",
             lambda: watch_primary(self.workspace.cluster(source), queue_max=queue, allowance=allowance),
         )
+
+    def servers(self) -> list[Server]:
+        """The PostgreSQL servers of all valid policies, with what each lists."""
+        return self._once("servers", lambda: servers(reached_sources(self.workspace)[0]))
 
     def archive_proof(self, system: str, source: str, store: str, by: By) -> ArchiveProof | None:
         """What was last found out about a source's WAL archive in a store; None when nobody looked yet.
