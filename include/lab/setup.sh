@@ -14,10 +14,8 @@ LIFEBOAT_USER=${LIFEBOAT_USER:-postgres}
 export LIFEBOAT_HOME LIFEBOAT_USER
 venv=$LIFEBOAT_HOME/venv
 uv_version=0.13.8
-servers="postgresql-15 postgresql-client-15 pgbackrest ceph-mon ceph-osd radosgw bind9 redis-server python3-venv ca-certificates"
-servers="postgresql-15 postgresql-client-15 pgbackrest ceph-mon ceph-osd radosgw bind9 iproute2 prometheus python3-venv ca-certificates"
-browser=chromium
-servers="postgresql-15 postgresql-client-15 pgbackrest ceph-mon ceph-osd radosgw bind9 python3-venv ca-certificates git openssh-client"
+servers="postgresql-15 postgresql-client-15 pgbackrest ceph-mon ceph-osd radosgw bind9 redis-server prometheus git openssh-client"
+servers="$servers iproute2 python3-venv ca-certificates"
 tests="chromium openssh-server"
 
 say() { printf 'lifeboat: %s\n' "$*" >&2; }

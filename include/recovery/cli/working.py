@@ -10,9 +10,10 @@ from include.recovery.cli.contents import back_up
 from include.recovery.cli.desk import Desk, desk_of, run_info
 from include.recovery.cli.output import bar, put_json, say
 from include.recovery.cli.reading import AsJson, SourceName, StoreName, System
-from include.recovery.evidence.words import duration, plural, size
+from include.recovery.evidence.words import duration, listed, plural, size
 from include.recovery.policy.durations import parse_duration
 from include.recovery.policy.models import ContentSource, PostgresSource, ProtectedSystem, Tier
+from include.recovery.policy.source_kinds.rds import RdsSource
 from include.recovery.postgres.swap import release
 from include.recovery.sources import kind_of, verbs
 
@@ -34,6 +35,9 @@ def backup(
     if isinstance(chosen, ContentSource):
         back_up(desk, policy, chosen, policy.tier(tier) if tier else None, note=note, hold=hold, as_json=as_json)
         return
+    if isinstance(chosen, RdsSource):
+        _take_snapshot(desk, policy, chosen, policy.tier(tier) if tier else None, note=note, hold=hold, as_json=as_json)
+        return
     if tier is not None and policy.tier(tier).is_physical:
         _back_up_cluster(desk, policy, chosen, policy.tier(tier), note=note, hold=hold, as_json=as_json)
         return
@@ -48,6 +52,20 @@ def backup(
     say(f"{manifest.name}: {holds}, {duration(manifest.finished_at - manifest.started_at)}", "green")
     for left in manifest.left_out:
         say(f"left out: {left.what}: {left.why}", "yellow")
+
+
+def _take_snapshot(
+    desk: Desk, policy: ProtectedSystem, source: RdsSource, tier: Tier | None, *, note: str | None, hold: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    with bar(f"taking a snapshot of {source.name}", None, by_content=True) as progress:
+        manifest = verbs(source.kind).backup(
+            desk.workspace, policy, source, tier, run=run_info(desk, "backup"), note=note, hold=hold, progress=progress
+        )
+    if as_json:
+        put_json(manifest.summary().model_dump(mode="json"))
+    copies = listed([f"{copy.region}" for copy in manifest.managed.copies]) if manifest.managed else "nowhere"
+    say(f"{manifest.name}: {size(manifest.source_size)}, in {copies}", "green")
 
 
 def _back_up_cluster(

@@ -10,17 +10,15 @@ from include.recovery.policy.base import Line, PolicyModel, Slug, Word
 from include.recovery.policy.export_models import READS, Export
 from include.recovery.policy.physical_models import PhysicalOptions, WalArchive
 from include.recovery.policy.source_kinds.files import FilesSource
-from include.recovery.policy.source_kinds.objects import ObjectsSource
-from include.recovery.policy.source_kinds.mongodb import MongodbSource
-from include.recovery.policy.source_kinds.redis import RedisSource
+from include.recovery.policy.source_kinds.git import GitSource
 from include.recovery.policy.source_kinds.kubernetes import KubernetesSource
+from include.recovery.policy.source_kinds.mongodb import MongodbSource
+from include.recovery.policy.source_kinds.objects import ObjectsSource
 from include.recovery.policy.source_kinds.prometheus import PrometheusSource
+from include.recovery.policy.source_kinds.rds import RdsSource
+from include.recovery.policy.source_kinds.redis import RedisSource
 from include.recovery.policy.source_kinds.terraform import TerraformSource
 from include.recovery.policy.source_kinds.vault import VaultSource
-from include.recovery.policy.source_kinds.rds import RdsSource
-
-_READS = re.compile(r"^(select|with|table|values)\b", re.IGNORECASE)
-from include.recovery.policy.source_kinds.git import GitSource
 
 
 class Connections(PolicyModel):
@@ -219,12 +217,18 @@ class PostgresSource(PolicyModel):
     ] = ()
 
 
-Source = Annotated[PostgresSource | FilesSource | ObjectsSource, Field(discriminator="kind")]
-Source = Annotated[PostgresSource | FilesSource | MongodbSource | RedisSource, Field(discriminator="kind")]
-Source = Annotated[PostgresSource | FilesSource | GitSource, Field(discriminator="kind")]
-Source = Annotated[PostgresSource | FilesSource | KubernetesSource, Field(discriminator="kind")]
 Source = Annotated[
-    PostgresSource | FilesSource | PrometheusSource | TerraformSource | VaultSource, Field(discriminator="kind")
+    PostgresSource
+    | FilesSource
+    | GitSource
+    | KubernetesSource
+    | MongodbSource
+    | ObjectsSource
+    | PrometheusSource
+    | RdsSource
+    | RedisSource
+    | TerraformSource
+    | VaultSource,
+    Field(discriminator="kind"),
 ]
-Source = Annotated[PostgresSource | FilesSource | RdsSource, Field(discriminator="kind")]
 """Any source. Kinds that are backed up item by item have their models in ``source_kinds/``."""

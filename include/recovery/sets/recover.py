@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from include.recovery.content.port import EVERYTHING, PutBack, Selection, Site
 from include.recovery.errors import PolicyError, Refused
 from include.recovery.objects import moment
-from include.recovery.objects.moment import Doubt, as_of
+from include.recovery.objects.changes import Doubt
+from include.recovery.objects.moment import as_of
 from include.recovery.objects.newest import bring_back
 from include.recovery.objects.states import live_items
 from include.recovery.parts.progress import NO_PROGRESS, Progress

@@ -2,20 +2,18 @@
 
     postgres     a database, by pg_dump
     pgbackrest   the whole cluster that such a source is in, by pgBackRest
-    files        folders and files of a machine
-    mongodb      documents, by the driver's raw reads, as of one moment where the server can show it
-    redis        keys of all logical databases, by the RDB that a replica would get
-    git          a git repository: a bundle of all refs, and an archive of its files
     rds          a database on Amazon RDS, by snapshots that the service keeps
 
 The others are backed up item by item, and share their verbs (``include/recovery/content/verbs.py``); a module here
 fulfils ``content/port.py`` and is listed in ``CONTENT_KINDS``:
 
-    objects      a versioned bucket of uploads, and its replica in the other region
-
+    files        folders and files of a machine
+    git          a git repository: a bundle of all refs, and an archive of its files
     kubernetes   resources of namespaces and of the cluster
-
+    mongodb      documents, by the driver's raw reads, as of one moment where the server can show it
+    objects      a versioned bucket of uploads, and its replica in the other region
     prometheus   the time series of a Prometheus server, by its snapshots
+    redis        keys of all logical databases, by the RDB that a replica would get
     terraform    Terraform's state, from a bucket or a file
     vault        HashiCorp Vault or OpenBao, by raft snapshots
 
@@ -38,7 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["CONTENT_KINDS", "KINDS", "PHYSICAL", "RunInfo", "content_verbs", "kind_of", "verbs"]
 
 PHYSICAL = "pgbackrest"
-CONTENT_KINDS: tuple[str, ...] = ("objects", "files", "mongodb", "redis", "git", "kubernetes", "prometheus", "terraform", "vault")
+CONTENT_KINDS: tuple[str, ...] = (
+    "files", "git", "kubernetes", "mongodb", "objects", "prometheus", "redis", "terraform", "vault",
+)  # fmt: skip
 """Kinds that are backed up item by item."""
 KINDS = ("postgres", PHYSICAL, "rds", *CONTENT_KINDS)
 
