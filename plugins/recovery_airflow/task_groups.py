@@ -9,11 +9,12 @@ from typing import Any
 from airflow.sdk import TaskGroup, chain
 
 from include.recovery.pgbackrest.archive_watch import archived_sources, replayed_sources
-from include.recovery.policy.models import Drill, ProtectedSystem, Tier
+from include.recovery.policy.models import Drill, PostgresSource, ProtectedSystem, Source, Tier
 from include.recovery.policy.pools import REPLICATION_POOL, RESTORE_POOL, cluster_pool_of, pool_of
+from include.recovery.policy.source_kinds.rds import RdsSource
 from include.recovery.restore_points import pointed_sources
 from include.recovery.retention.gather import stores_of
-from recovery_airflow.content_graph import drill_contents
+from recovery_airflow.content_graph import drill_contents, make_snapshot
 from recovery_airflow.dag_defaults import SCRATCH_QUEUE, backups_of, on_host
 from recovery_airflow.operators.archive import ReplayProofOperator, WalArchiveCheckOperator
 from recovery_airflow.operators.content import ContentBackupOperator
@@ -21,6 +22,7 @@ from recovery_airflow.operators.logical_backup import AnnounceBackupsOperator, P
 from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBackupOperator
 from recovery_airflow.operators.offsite_copy import FindMissingCopiesOperator, S3ReplicateOperator
 from recovery_airflow.operators.physical_backup import PgBackRestBackupOperator, PgBackRestCheckOperator
+from recovery_airflow.operators.rds_snapshot import EnterSnapshotOperator
 from recovery_airflow.operators.recovery_point import RecoveryPointOperator
 from recovery_airflow.operators.recovery_set import BindSetOperator
 from recovery_airflow.operators.reports import DrillReportOperator
@@ -35,7 +37,7 @@ from recovery_airflow.operators.verification import (
 )
 from recovery_airflow.trigger_form import Field
 
-BackupOperator = PgDumpOperator | PgBackRestBackupOperator | ContentBackupOperator
+BackupOperator = PgDumpOperator | PgBackRestBackupOperator | ContentBackupOperator | EnterSnapshotOperator
 SCRATCH_PLACE: dict[str, Any] = {"queue": SCRATCH_QUEUE} if SCRATCH_QUEUE else {}
 """Arguments of tasks that must run on the worker where scratch servers are."""
 ON_SCRATCH: dict[str, Any] = {"pool": RESTORE_POOL} | SCRATCH_PLACE
@@ -47,8 +49,6 @@ def back_up_sources(system: ProtectedSystem, tier: Tier) -> list[BackupOperator]
 
     :returns: the tasks that back up, whose results name the new backups.
     """
-    dumps: list[BackupOperator] = []
-    databases = {source.name for source in system.databases}
     with TaskGroup("precheck"):
         prechecks = {
             source: PrecheckOperator(
@@ -57,29 +57,43 @@ def back_up_sources(system: ProtectedSystem, tier: Tier) -> list[BackupOperator]
             for source in tier.sources
         }
     with TaskGroup("back_up"):
-        for source in tier.sources:
-            is_database = source in databases
-            dump = (PgDumpOperator if is_database else ContentBackupOperator)(
-                task_id=f"dump__{source}" if is_database else f"save__{source}",
-                system=system.system,
-                source=source,
-                tier=tier.name,
-                note="{{ params.note or '' }}",
-                hold="{{ params.hold }}",
-                pool=pool_of(system.system, source),
-            )
-            prechecks[source] >> dump
-            dumps.append(dump)
+        backups = [
+            _back_up(system, source, tier, after=prechecks[source.name]) for source in system.sources_of(tier)
+        ]
     with TaskGroup("verify"):
-        for dump in dumps:
+        for backup in backups:
             StoredPartsCheckOperator(
-                task_id=f"reread__{dump.source}",
+                task_id=f"reread__{backup.source}",
                 system=system.system,
-                source=dump.source,
-                backup=dump.returns("backup"),
-                new=dump.returns("new"),
+                source=backup.source,
+                backup=backup.returns("backup"),
+                new=backup.returns("new"),
             )
-    return dumps
+    return backups
+
+
+def _back_up(system: ProtectedSystem, source: Source, tier: Tier, *, after: PrecheckOperator) -> BackupOperator:
+    """The task that backs a source up as its kind does, behind the look at it."""
+    if isinstance(source, PostgresSource):
+        operator, verb = PgDumpOperator, "dump"
+    elif isinstance(source, RdsSource):
+        operator, verb = EnterSnapshotOperator, "enter"
+    else:
+        operator, verb = ContentBackupOperator, "save"
+    backup = operator(
+        task_id=f"{verb}__{source.name}",
+        system=system.system,
+        source=source.name,
+        tier=tier.name,
+        note="{{ params.note or '' }}",
+        hold="{{ params.hold }}",
+        pool=pool_of(system.system, source.name),
+    )
+    if isinstance(source, RdsSource):
+        chain(after, *make_snapshot(system, source, tier), backup)
+    else:
+        after >> backup
+    return backup
 
 
 def back_up_clusters(system: ProtectedSystem, tier: Tier) -> list[BackupOperator]:

@@ -12,6 +12,7 @@ from include.recovery.backup_load import when_to_start
 from include.recovery.errors import LifeboatError
 from include.recovery.evidence.words import moment, size
 from include.recovery.policy.last_valid import remember_policies
+from include.recovery.policy.models import PostgresSource
 from include.recovery.postgres.backoff import Advice
 from include.recovery.sources import kind_of, verbs
 from recovery_airflow.dag_defaults import backups_of
@@ -20,7 +21,7 @@ from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from include.recovery.policy.models import PostgresSource, ProtectedSystem
+    from include.recovery.policy.models import ProtectedSystem, Source
 
 
 class PrecheckOperator(StepOperator):
@@ -57,8 +58,10 @@ class PrecheckOperator(StepOperator):
             found = f"{found}; {advice.in_words}"
         return {"sentence": f"{self.source} can be backed up: {found}"}
 
-    def advice(self, run: RunFacts, system: ProtectedSystem, source: PostgresSource) -> Advice:
+    def advice(self, run: RunFacts, system: ProtectedSystem, source: Source) -> Advice:
         """Whether to start now. What cannot be asked stands in no backup's way."""
+        if not isinstance(source, PostgresSource):
+            return Advice(None)
         tier = None if self.tier is None else system.tier(self.tier)
         try:
             return when_to_start(self.workspace, source, tier, put_off=now() - run.started_at, now=now())

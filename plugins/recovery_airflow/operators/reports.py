@@ -22,6 +22,7 @@ from include.recovery.evidence.report import store_report
 from include.recovery.evidence.verdict import missed, verdict
 from include.recovery.evidence.words import duration
 from include.recovery.policy.models import PostgresSource
+from include.recovery.policy.source_kinds.rds import RdsSource
 from recovery_airflow.notifications.slack_alerts import send_notice
 from recovery_airflow.operators.step import RunFacts, StepOperator, now
 from recovery_airflow.results import (
@@ -156,7 +157,8 @@ class DrillReportOperator(ReportOperator):
                 sources.append(
                     evidence_of(
                         system, backup, self.store, restored=restored.get(name), compared=compared.get(name),
-                        validated=validated.get(name), began=run.started_at,
+                        validated=validated.get(name), rows_known=not isinstance(source, RdsSource),
+                        began=run.started_at,
                     )
                 )  # fmt: skip
         return sources

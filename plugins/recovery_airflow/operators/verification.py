@@ -147,9 +147,13 @@ def keep_answers(
     wrong = [
         f"{check.name}: found {check.found}, expected {check.expected}"
         for check in checks
-        if check.outcome is not Outcome.PASSED
+        if check.outcome is Outcome.FAILED or (check.outcome is Outcome.SKIPPED and check.required)
     ]
     if wrong:
         raise NotIdentical(f"{step.system}/{source}: {'; '.join(wrong)}")
-    asked = f"{plural(len(checks), 'question')} answered as expected" if checks else "there is no question to ask"
+    passed = sum(check.outcome is Outcome.PASSED for check in checks)
+    asked = f"{plural(passed, 'question')} answered as expected" if checks else "there is no question to ask"
+    for check in checks:
+        if check.outcome is Outcome.SKIPPED:
+            asked += f"; {check.name}: skipped, {check.found}"
     return {"evidence": key, "sentence": asked}
