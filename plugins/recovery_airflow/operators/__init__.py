@@ -8,6 +8,9 @@ physical_backup      PgBackRestBackupOperator, PgBackRestCheckOperator, PgBackRe
 archive              ReplayProofOperator, WalArchiveCheckOperator: the WAL archive, replayed and looked through
 watchdog             WatchSystemsOperator: what no failed task can tell, in all systems
 verification         StoredPartsCheckOperator, ChecksumCompareOperator, ValidationQueriesOperator
+content              sources that are backed up item by item: back up, restore to a copy, compare, ask, discard
+rds_snapshot         databases on Amazon RDS: name, make, copy and enter a snapshot; restore, ask, discard in a drill
+recovery_set         BindSetOperator: which recovery points of a system belong together
 offsite_copy         FindMissingCopiesOperator, S3ReplicateOperator
 recovery_point       RecoveryPointOperator: a moment with a fingerprint, to which a restore can be compared
 retention            PlanRetentionOperator, ExpireBackupsOperator
