@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from include.recovery import errors
 from include.recovery.cli import (
     contents,
+    covering,
     pointing,
     protecting,
     proving,
@@ -102,6 +103,8 @@ app.command("evidence")(reading.evidence)
 app.command("backup")(working.backup)
 app.command("restore")(restoring.restore)
 app.command("put-back")(contents.put_back)
+app.command("coverage")(covering.coverage)
+app.command("export")(covering.export)
 app.command("set")(sets.bind)
 app.command("show-set")(sets.show)
 app.command("prepare")(protecting.prepare)
