@@ -38,7 +38,7 @@ def coverage(
     desk = desk_of(context)
     seen = look_at_everything(desk.workspace, desk.now(), systems=systems or (), window=parse_duration(window))
     if as_json:
-        put_json(seen.model_dump(mode="json"))
+        put_json(seen.plain())
     else:
         put_table(
             ("source", "kind", "newest backup", "proven", "tables proven", "bytes proven", "unproven"),
@@ -58,10 +58,10 @@ def coverage(
         )
         for unseen in seen.unseen:
             say(f"could not look at {unseen.kind} {unseen.where}: {unseen.why}", "yellow")
-        for found in seen.alarming:
+        for found in seen.unprotected:
             say(found.sentence, "red")
-    if seen.alarming:
-        raise ProofFailed("coverage", tuple(found.sentence for found in seen.alarming))
+    if seen.unprotected:
+        raise ProofFailed("coverage", tuple(found.sentence for found in seen.unprotected))
 
 
 def export(
