@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from include.recovery.content.compare import Change
+from include.recovery.content.compare import Change, shown
 from include.recovery.content.port import Selection, Stored
+from include.recovery.errors import Refused
 from include.recovery.files.attributes import apply
 from include.recovery.files.entry import entry_of
 from include.recovery.files.extract import enter_folder
@@ -75,7 +76,18 @@ class _Exchange:
                 os.close(descriptor)
 
     def one(self, name: str, *, wanted: bool) -> None:
-        """Exchange one thing, or keep aside what the backup does not have."""
+        """Exchange one thing, or keep aside what the backup does not have.
+
+        :raises Refused: when a folder above it is none any more.
+        """
+        try:
+            self._exchange(name, wanted=wanted)
+        except NotADirectoryError as error:
+            raise Refused(
+                f"{shown(name)} was not put back, since a folder above it is a link or a file now; select that folder too"
+            ) from error
+
+    def _exchange(self, name: str, *, wanted: bool) -> None:
         _, way = self.stage.place(name)
         live = _stat(self._top, way)
         new = _stat(self.stage.descriptor, way) if wanted else None

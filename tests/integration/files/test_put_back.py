@@ -141,6 +141,21 @@ def test_a_selection_of_everything_by_name_leads_to_the_same(place: ContentPlace
     assert (aside / "conf.d").stat().st_mode & 0o777 == 0o711, "how the folder was is kept aside too"
 
 
+def test_a_selection_does_not_go_through_a_link_that_was_a_folder(
+    place: ContentPlace, top: Path, tmp_path: Path
+) -> None:
+    backup = place.back_up()
+    (top / "conf.d").rename(tmp_path / "elsewhere")
+    (top / "conf.d").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "app.conf").write_text("another's")
+    with pytest.raises(Refused, match="a folder above it is a link or a file now"):
+        again(place, backup, Selection((f"{top}/conf.d/app",)))
+    assert (tmp_path / "elsewhere" / "app.conf").read_text() == "another's"
+    again(place, backup, Selection((f"{top}/conf.d", f"{top}/one")))
+    assert is_as_backed_up(place, backup)
+    assert (tmp_path / "elsewhere" / "app.conf").read_text() == "another's"
+
+
 def test_a_folder_that_was_lost_comes_back_whole(place: ContentPlace, top: Path) -> None:
     backup = place.back_up()
     os.system(f"rm -rf {top}/conf.d")  # noqa: S605 - a path of the test's own

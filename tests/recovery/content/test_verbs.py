@@ -63,6 +63,7 @@ def test_a_difference_leaves_a_failed_proof_that_names_it(place: ContentPlace, t
     assert proof.failures == (f"{tree}/a is not what was backed up, and has the same 3 bytes",)
 
 
+@pytest.mark.demand("R5")
 def test_an_unchanged_source_needs_no_new_backup(place: ContentPlace, tree: Path) -> None:
     def unchanged() -> str | None:
         found = place.verbs.unchanged(place.workspace, place.system, place.source)
