@@ -63,7 +63,8 @@ def changed(objects: int) -> int:
 def page(bucket: str, begin: int, objects: int) -> bytes:
     """Answer to ``list_object_versions`` for some objects, and where the next begins."""
     end = min(begin + _PAGE, objects)
-    rows = "".join(map(_row, (version for number in range(begin, end) for version in now(number, bucket))))
+    objects_here = (list(now(number, bucket)) for number in range(begin, end))
+    rows = "".join(_row(version, latest=version is found[0]) for found in objects_here for version in found)
     more = (
         f"<IsTruncated>true</IsTruncated><NextKeyMarker>{end}</NextKeyMarker><NextVersionIdMarker>{end}"
         "</NextVersionIdMarker>"
@@ -107,9 +108,9 @@ def _etag(number: int, version: str) -> str:
     return hashlib.md5(f"{number} {version}".encode(), usedforsecurity=False).hexdigest()
 
 
-def _row(version: Version) -> str:
+def _row(version: Version, *, latest: bool) -> str:
     about = (
-        f"<Key>{version.key}</Key><VersionId>{version.id}</VersionId><IsLatest>true</IsLatest>"
+        f"<Key>{version.key}</Key><VersionId>{version.id}</VersionId><IsLatest>{str(latest).lower()}</IsLatest>"
         f"<LastModified>{datetime.fromtimestamp(version.modified / 1000, UTC):%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
     )
     owner = "<Owner><ID>benchmark</ID><DisplayName>benchmark</DisplayName></Owner>"

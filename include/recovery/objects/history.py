@@ -128,7 +128,7 @@ class Known:
 
 @contextmanager
 def known(site: Site[ObjectsSource]) -> Iterator[Known]:
-    """What the newest usable backup of a source knows; nothing, when even the catalog is lost: then all is read."""
+    """What the newest usable backup of a source knows; nothing, when even the catalog is lost."""
     with ExitStack() as open_while_read:
         try:
             catalog = site.workspace.catalog()

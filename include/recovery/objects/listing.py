@@ -1,7 +1,8 @@
 """Versions of objects, as a bucket lists them: one page at a time, in the order of the answer.
 
 boto3 gives the versions and the delete markers of a page apart, and then nobody can tell which of two of one second
-came first. The answer itself has them in one order, newest first within a key. So the page is read here.
+came first. The answer itself has them in one order, newest first within a key. So the page is read here. (A service
+that lists the markers behind the versions leaves nothing but their times to go by.)
 """
 
 from __future__ import annotations
@@ -71,16 +72,22 @@ def parsed(page: bytes) -> tuple[list[Version], tuple[str, str] | None]:
         # The service's own answer, over a connection that is trusted; boto3 reads it by the same means.
         root = ET.fromstring(page)  # noqa: S314
         rows: list[Version] = []
+        latest: list[bool] = []
         about: dict[str, str] = {}
         for element in root:
             tag = element.tag.rpartition("}")[2]
             if tag in ("Version", "DeleteMarker"):
-                rows.append(_version(element, tag == "DeleteMarker"))
+                row, is_latest = _version(element, tag == "DeleteMarker")
+                rows.append(row)
+                latest.append(is_latest)
             elif not len(element):
                 about[tag] = element.text or ""
         if about.get("EncodingType") == "url":
             rows = [row._replace(key=unquote_plus(row.key)) for row in rows]
             about["NextKeyMarker"] = unquote_plus(about.get("NextKeyMarker", ""))
+        if not _in_order(rows, latest):
+            order = sorted(range(len(rows)), key=lambda n: (rows[n].key, not latest[n], -rows[n].modified))
+            rows = [rows[number] for number in order]
     except (ET.ParseError, KeyError, ValueError) as error:
         raise SourceError(f"a page of the bucket's versions cannot be read ({error}); is it an S3 service?") from error
     if about.get("IsTruncated") != "true":
@@ -120,9 +127,19 @@ def side_by_side(*listings: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, li
         yield key, found
 
 
-def _version(element: ET.Element, marker: bool) -> Version:
+def _in_order(rows: list[Version], latest: list[bool]) -> bool:
+    """Whether keys ascend, and of each what is current comes first."""
+    return all(
+        before.key < row.key or (before.key == row.key and not is_latest)
+        for before, row, is_latest in zip(rows, rows[1:], latest[1:], strict=False)
+    )
+
+
+def _version(element: ET.Element, marker: bool) -> tuple[Version, bool]:
+    """A version, and whether it is what plain reads see."""
     found = {child.tag.rpartition("}")[2]: child.text or "" for child in element}
     modified = round(datetime.fromisoformat(found["LastModified"]).timestamp() * 1000)
+    latest = found.get("IsLatest") == "true"
     if marker:
-        return Version(found["Key"], found["VersionId"], modified, 0, "", marker=True)
-    return Version(found["Key"], found["VersionId"], modified, int(found["Size"]), found["ETag"].strip('"'))
+        return Version(found["Key"], found["VersionId"], modified, 0, "", marker=True), latest
+    return Version(found["Key"], found["VersionId"], modified, int(found["Size"]), found["ETag"].strip('"')), latest

@@ -34,6 +34,22 @@ def test_versions_and_markers_of_one_second_keep_the_order_of_the_answer() -> No
     assert [row.in_parts for row in rows] == [False, False, True, False]
 
 
+def test_markers_that_are_listed_behind_the_versions_find_their_place() -> None:
+    def entry(tag: str, key: str, version: str, second: int, latest: bool) -> str:
+        return (
+            f"<{tag}><Key>{key}</Key><VersionId>{version}</VersionId><IsLatest>{str(latest).lower()}</IsLatest><Size>1</Size>"
+            f"<LastModified>2026-11-21T10:00:0{second}.000Z</LastModified><ETag>e</ETag></{tag}>"
+        )
+
+    versions = entry("Version", "a", "a2", 2, False) + entry("Version", "a", "a1", 0, False)
+    other = entry("Version", "b", "b1", 0, False)
+    markers = entry("DeleteMarker", "a", "a3", 2, True) + entry("DeleteMarker", "b", "b2", 0, True)
+    for page in (versions + other + markers, versions + markers[: len(markers) // 2]):
+        rows, _ = parsed(f"<R>{page}</R>".encode())
+        assert [row.id for row in rows if row.key == "a"] == ["a3", "a2", "a1"]
+    assert [row.id for row in parsed(f"<R>{versions + other + markers}</R>".encode())[0]][3:] == ["b2", "b1"]
+
+
 def test_the_last_page_leads_nowhere() -> None:
     assert parsed(b"<ListVersionsResult><IsTruncated>false</IsTruncated></ListVersionsResult>") == ([], None)
 
