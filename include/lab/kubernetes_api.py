@@ -130,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
-        if code == 429:
+        if code in {429, 503}:
             self.send_header("Retry-After", "0.1")
         self.end_headers()
         self.wfile.write(content[: len(content) // 2] if cut else content)

@@ -76,7 +76,7 @@ class Export:
             found = self._api.find(target.kind.path(name=target.only), target.words)
             if found is None:
                 raise SourceError(f"{self._api.where}: {target.words} was removed while it was being backed up")
-            return str(found["metadata"].get("resourceVersion") or ""), [_said(found, target)]
+            return "", [_said(found, target)]
         for _ in range(_TRIES):
             try:
                 return self._pages(target)

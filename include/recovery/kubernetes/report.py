@@ -19,7 +19,8 @@ _REFERENCED = frozenset({"core/Secret", "core/ConfigMap", "core/PersistentVolume
 class Report:
     """What became of everything that was listed.
 
-    :param lists: one entry for each: kind, API version, namespace, the moment (``resourceVersion``), objects kept.
+    :param lists: one entry for each: kind, API version, namespace, the moment (``resourceVersion``; empty for an object
+        that was read by its name), objects kept.
     :param left_out: objects by name that others may need, with the reasons.
     """
 
@@ -60,12 +61,16 @@ class Report:
     @property
     def moment(self) -> str | None:
         """The position in the cluster's log at which the first list was taken."""
-        return next((str(each["resourceVersion"]) for each in self.lists), None)
+        return next(iter(self._moments), None)
+
+    @property
+    def _moments(self) -> list[str]:
+        return [str(each["resourceVersion"]) for each in self.lists if each["resourceVersion"]]
 
     @property
     def not_compared(self) -> tuple[NotCompared, ...]:
         """Says that the lists are of several moments, when they are."""
-        moments = [str(each["resourceVersion"]) for each in self.lists]
+        moments = self._moments
         if len(set(moments)) < 2:
             return ()
         why = (

@@ -230,7 +230,7 @@ def test_a_server_that_goes_away_in_the_middle(place: Make, cluster: Cluster) ->
 
     cluster.server.trouble = trouble
     with pytest.raises(
-        SourceUnavailable, match=r"broke off at .*, after 2 of 4 objects:.*put back again.*is in .*/aside/"
+        SourceUnavailable, match=r"broke off at .*, after 1 of 4 objects:.*put back again.*is in .*/aside/"
     ):
         put_back(here, backup)
     cluster.server.trouble = lambda _: None
