@@ -5,6 +5,7 @@
     port         what a kind of source does to have its things discovered
     databases    the databases of every server that a policy reaches
     buckets      the buckets of every object store that the platform or a policy reaches
+    instances    the database instances of every region of RDS that a policy reaches
     tables       the tables of a database now, and those that its backups held
     discover     all of it together: ``coverage(workspace, now)``
 

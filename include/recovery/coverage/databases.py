@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 KIND = "database"
 _AT_ONCE = 8
+_SERVICES = ("rdsadmin", "cloudsqladmin", "azure_maintenance", "azure_sys")
 _LISTING = "SELECT datname::text, datistemplate FROM pg_catalog.pg_database ORDER BY datname"
 _IDENTITY = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 _KEPT = re.compile(r".*_(before|restored)_\d{8}t\d{6}z")
@@ -92,7 +93,7 @@ class Databases:
 
     def discover(self, workspace: Workspace) -> Iterator[Found | Unseen]:
         """Each server once."""
-        reached, unseen = reached_sources(workspace)
+        reached, unseen = reached_sources(workspace, workspace.policies.systems.values())
         yield from unseen
         for server in servers(reached):
             yield from server.found()
@@ -100,11 +101,12 @@ class Databases:
                 yield Unseen(kind=KIND, where=server.where, why=server.why)
 
 
-def reached_sources(workspace: Workspace) -> tuple[list[Reached], list[Unseen]]:
-    """Every PostgreSQL source of every valid policy, in the order of the systems' priority; and connections that are
-    not defined."""
+def reached_sources(
+    workspace: Workspace, systems: Iterable[ProtectedSystem]
+) -> tuple[list[Reached], list[Unseen]]:
+    """Every PostgreSQL source of some systems, in their order; and connections that are not defined."""
     reached, unseen = [], []
-    for system in workspace.policies.systems.values():
+    for system in systems:
         for source in system.databases:
             try:
                 reached.append(Reached(system, source, workspace.server(source)))
@@ -175,6 +177,8 @@ def judge_databases(listing: Listing, reached: Sequence[Reached]) -> Iterator[Fo
 
 def _purpose(name: str, template: bool, listing: Listing, reached: Iterable[Reached]) -> str:
     """Why a database that is in no policy needs none; empty when it does."""
+    if name in _SERVICES:
+        return "the managed service's own, which nobody else can read"
     if template:
         return "a template, from which databases are made"
     if name == MAINTENANCE_DATABASE and name in listing.empty:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from include.recovery.catalog.model import Backup, ProofLevel
 from include.recovery.coverage.buckets import Buckets
 from include.recovery.coverage.databases import Databases
+from include.recovery.coverage.instances import Instances
 from include.recovery.coverage.judge import Held, LiveTable, Proven, excused, judge
 from include.recovery.coverage.model import Coverage, Found, SourceCoverage, Unseen
 from include.recovery.coverage.port import Discoverer
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 WINDOW = timedelta(days=35)
 """How long a proof counts, when nobody says otherwise: a monthly drill, and some days to mend one that failed."""
-DISCOVERERS: tuple[Discoverer, ...] = (Databases(), Buckets())
+DISCOVERERS: tuple[Discoverer, ...] = (Databases(), Buckets(), Instances())
 """A new one is a module of this package, and a place here."""
 
 
@@ -40,6 +41,10 @@ def coverage(
     :raises PolicyError: when the platform's policy cannot be used, or a system is not known.
     """
     found, unseen = discovered(workspace, discoverers)
+    unseen += [
+        Unseen(kind="policy", where=name, why=f"{problems[0]}; what it protects may be named as unprotected here")
+        for name, problems in workspace.policies.broken.items()
+    ]
     chosen = [workspace.system(name) for name in systems] or list(workspace.policies.systems.values())
     listings: dict[str, list[Backup]] = {}
     for store in workspace.policies.platform.stores:

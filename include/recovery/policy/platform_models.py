@@ -177,8 +177,8 @@ class NotProtected(PolicyModel):
     what: Annotated[
         Line,
         Field(
-            description="Shell pattern over '<kind> <name>' or '<kind> <where>/<name>'; kinds are database, bucket and "
-            "what other discoverers find.",
+            description="Shell pattern over '<kind> <name>' or '<kind> <where>/<name>'; kinds are database, bucket, "
+            "instance and what other discoverers find.",
             examples=["database sandbox_*", "bucket https://s3.example.com/access-logs"],
         ),
     ]

@@ -47,13 +47,21 @@ def answers(what: str, where: str) -> Iterator[None]:
     :param where: region and connection, for messages.
     :raises NotThere, ThereAlready: for whoever called to judge.
     """
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        NoCredentialsError,
+        ParamValidationError,
+        PartialCredentialsError,
+    )
 
     try:
         yield
     except ClientError as error:
         raise meaning(error, what, where) from error
-    except NoCredentialsError as error:
+    except ParamValidationError as error:
+        raise SourceError(f"{where} cannot be asked for {what}: {error}; correct the policy") from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
         raise InsufficientRights(
             f"{where}: {what} cannot be called without credentials; give the connection an access key and its secret, "
             "or this machine a role"
@@ -71,14 +79,14 @@ def meaning(error: ClientError, what: str, where: str) -> LifeboatError:
         return NotThere(f"{where}: {message}")
     if code in THERE_ALREADY:
         return ThereAlready(f"{where}: {message}")
-    if code in _RIGHTS or status in {401, 403}:
-        return InsufficientRights(
-            f"{where} refuses {what} ({code}: {message}); correct the connection's keys, or allow its user {what}"
-        )
     if code in _KEYS:
         return KeyUnavailable(
             f"{where} cannot use the KMS key of {what} ({message}); name a key of that region which is enabled and "
             "whose policy lets this user use it"
+        )
+    if code in _RIGHTS or status in {401, 403}:
+        return InsufficientRights(
+            f"{where} refuses {what} ({code}: {message}); correct the connection's keys, or allow its user {what}"
         )
     if code in _QUOTA:
         return SourceError(

@@ -13,7 +13,7 @@ from include.recovery.errors import SourceError, SourceUnavailable
 from include.recovery.parts.progress import NO_PROGRESS, Progress
 from include.recovery.policy.durations import print_duration
 from include.recovery.rds.region import Region
-from include.recovery.rds.snapshots import AVAILABLE, FAILED, Instance, Snapshot
+from include.recovery.rds.snapshots import AVAILABLE, Instance, Snapshot
 
 PAUSE = 15.0
 """Seconds between two looks."""
@@ -59,14 +59,17 @@ class Waiting:
                 told = max(done, told)
             return found
 
-        return self._until(look, f"RDS snapshot {identifier} in {region.name}", "nothing was entered in the catalog")
+        return self._until(
+            look, f"RDS snapshot {identifier} in {region.name}", "nothing was entered in the catalog",
+            "the next try removes it and makes another",
+        )  # fmt: skip
 
     def for_instance(self, region: Region, identifier: str) -> Instance:
         """An instance, once it is available; as ``for_snapshot``."""
         what = f"RDS instance {identifier} in {region.name}"
-        return self._until(lambda: region.instance(identifier), what, "nothing is proven")
+        return self._until(lambda: region.instance(identifier), what, "nothing is proven", "take it away and try again")
 
-    def _until(self, look: Callable[[], Seen | None], what: str, so: str) -> Seen:
+    def _until(self, look: Callable[[], Seen | None], what: str, so: str, advice: str) -> Seen:
         began, misses, status = monotonic(), 0, "not listed"
         while True:
             self.check()
@@ -82,8 +85,7 @@ class Waiting:
                 if status == AVAILABLE:
                     return found
                 if status.startswith(_HOPELESS):
-                    again = "the next try removes it and makes another" if status == FAILED else "take it away"
-                    raise SourceError(f"{what} is {status}, {so}; the service's events say why, {again}")
+                    raise SourceError(f"{what} is {status}, {so}; the service's events say why, {advice}")
             if monotonic() - began > self.patience.total_seconds():
                 raise SourceUnavailable(
                     f"{what} is still {status} after {print_duration(self.patience)}, {so}; look at it in the console: "

@@ -7,7 +7,6 @@ enters it.
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -221,22 +220,22 @@ def restore(
     backup: CompleteBackup,
     *,
     store: str = PRIMARY,
-    run: RunInfo | None = None,
+    run: RunInfo,
     progress: Progress = NO_PROGRESS,
     stop: threading.Event | None = None,
     pause: float = PAUSE,
 ) -> ScratchInstance:
     """Restore a store's snapshot to a scratch instance of its region, closed to the public. A retry finds its own.
 
-    The original instance is neither needed nor touched. Whoever calls takes the instance away again: ``discard``.
+    The original instance is neither needed nor touched. Whoever calls takes the instance away again, also when this
+    has failed: ``discard``.
 
     :raises BackupCorrupt: when the snapshot is gone.
     """
     manifest = backup.manifest
     place, copy = place_of_backup(workspace, manifest), copy_in(manifest, store)
-    run_id = run.run_id if run else secrets.token_hex(8)
-    identifier = scratch_identifier(manifest.name, store, run_id)
-    tags = scratch_tags(manifest.system, manifest.source, identifier, run_id, place.source.tags)
+    identifier = scratch_identifier(manifest.name, store, run.run_id)
+    tags = scratch_tags(manifest.system, manifest.source, identifier, run.run_id, place.source.tags)
     waiting = Waiting(place.source.patience, stop or threading.Event(), progress, pause=pause)
     with in_use(workspace.store(store), manifest, by(run)):
         return scratch.restore(copy, place.region(copy.region), identifier, tags, waiting)
@@ -275,12 +274,15 @@ def validate(
     return checks
 
 
-def discard(workspace: Workspace, backup: CompleteBackup, restored: ScratchInstance) -> None:
-    """Take a scratch instance away, without a last snapshot. Nothing there is fine.
+def discard(workspace: Workspace, backup: CompleteBackup, *, store: str = PRIMARY, run: RunInfo) -> None:
+    """Take away what a run has restored, or begun to, without a last snapshot. Nothing there is fine.
 
+    :param store: as for ``restore``, with the same run.
     :raises Refused: when it does not carry the tag of a scratch instance: no other is ever removed.
     """
-    scratch.discard(place_of_backup(workspace, backup.manifest).region(restored.region), restored.identifier)
+    manifest = backup.manifest
+    region = place_of_backup(workspace, manifest).region(copy_in(manifest, store).region)
+    scratch.discard(region, scratch_identifier(manifest.name, store, run.run_id))
 
 
 def discard_of_run(workspace: Workspace, backup: CompleteBackup, *, store: str, run: RunInfo) -> None:

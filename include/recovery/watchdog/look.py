@@ -82,8 +82,9 @@ class Look:
         )
 
     def servers(self) -> list[Server]:
-        """The PostgreSQL servers of all valid policies, with what each lists."""
-        return self._once("servers", lambda: servers(reached_sources(self.workspace)[0]))
+        """The PostgreSQL servers of all policies, with what each lists. What a broken policy protected counts too."""
+        systems = {system.system: system for system in (*self.workspace.policies.systems.values(), *self.systems)}
+        return self._once("servers", lambda: servers(reached_sources(self.workspace, systems.values())[0]))
 
     def archive_proof(self, system: str, source: str, store: str, by: By) -> ArchiveProof | None:
         """What was last found out about a source's WAL archive in a store; None when nobody looked yet.

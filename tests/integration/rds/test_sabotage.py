@@ -18,7 +18,8 @@ from include.recovery.errors import (
     SourceError,
     SourceUnavailable,
 )
-from include.recovery.rds.scratch import ScratchInstance
+from include.recovery.rds import scratch
+from include.recovery.rds.place import place_of
 from include.recovery.sources import rds
 from tests.integration.rds.conftest import HOME, PAUSE, SECOND, Rds
 from tests.integration.rds.test_snapshots import CREATING, wait_until
@@ -157,7 +158,7 @@ def test_a_snapshot_removed_behind_our_back_is_damage_and_cannot_be_restored(dep
     with pytest.raises(BackupCorrupt, match="in us-east-1 is gone: somebody removed it behind Lifeboat's back"):
         rds.verify(depot.workspace, depot.entry(manifest))
     with pytest.raises(BackupCorrupt, match="is gone, so nothing can be restored from it"):
-        rds.restore(depot.workspace, depot.entry(manifest), pause=PAUSE)
+        rds.restore(depot.workspace, depot.entry(manifest), run=depot.run(), pause=PAUSE)
     assert depot.entry(manifest).damage_in("offsite") is None, "the other region still has it"
 
 
@@ -254,15 +255,14 @@ def test_a_copy_that_came_out_unencrypted_is_no_backup(make_rds: Callable[..., R
 
 
 def test_no_instance_without_the_scratch_tag_is_ever_removed(depot: Rds) -> None:
-    manifest = depot.back_up()
-    production = ScratchInstance(depot.instance, HOME, "primary", None, 5432, 1.0)
+    home = place_of(depot.workspace, depot.system, depot.source).home
     with pytest.raises(Refused, match="it is no scratch instance of Lifeboat; it is left alone"):
-        rds.discard(depot.workspace, depot.entry(manifest), production)
+        scratch.discard(home, depot.instance)
     arn = f"arn:aws:rds:{HOME}:123456789012:db:{depot.instance}"
     copied = [{"Key": "lifeboat-scratch", "Value": "lifeboat-scratch-of-another"}]
     depot.real[HOME].add_tags_to_resource(ResourceName=arn, Tags=copied)
     with pytest.raises(Refused, match="left alone"):
-        rds.discard(depot.workspace, depot.entry(manifest), production)
+        scratch.discard(home, depot.instance)
     assert depot.instance in depot.instances(HOME)
 
 
@@ -278,10 +278,12 @@ def test_an_instance_that_came_up_public_is_removed_at_once(depot: Rds) -> None:
 
 def test_a_forgotten_scratch_instance_is_named(depot: Rds) -> None:
     manifest = depot.back_up()
-    restored = rds.restore(depot.workspace, depot.entry(manifest), pause=PAUSE)
+    run = depot.run("drill")
+    restored = rds.restore(depot.workspace, depot.entry(manifest), run=run, pause=PAUSE)
     seen = rds.check_catalog(depot.workspace, depot.system, depot.source)
     assert [found.identifier for found in seen.scratch] == [restored.identifier]
-    rds.discard(depot.workspace, depot.entry(manifest), restored)
+    rds.discard(depot.workspace, depot.entry(manifest), run=run)
+    assert rds.check_catalog(depot.workspace, depot.system, depot.source).scratch == ()
 
 
 def test_no_secret_is_stored(depot: Rds) -> None:

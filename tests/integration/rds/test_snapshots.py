@@ -18,6 +18,8 @@ import pytest
 
 from include.recovery.catalog.model import ProofLevel
 from include.recovery.copies import missing_copies
+from include.recovery.coverage.instances import Instances
+from include.recovery.coverage.model import Found, Unseen
 from include.recovery.errors import LeaseHeld, SourceError, SourceUnavailable
 from include.recovery.evidence.model import Outcome
 from include.recovery.postgres.server import PostgresServer
@@ -82,9 +84,9 @@ def test_a_snapshot_is_taken_copied_proven_restored_in_the_other_region_and_expi
     assert {tag["Key"]: tag["Value"] for tag in instance["TagList"]}["lifeboat-scratch"] == restored.identifier
     again = rds.restore(depot.workspace, entry, store="offsite", run=run, pause=PAUSE)
     assert again.identifier == restored.identifier, "a retry finds what it has begun"
-    rds.discard(depot.workspace, entry, restored)
-    assert restored.identifier not in depot.instances(SECOND)
-    rds.discard(depot.workspace, entry, restored)
+    for _ in range(2):
+        rds.discard(depot.workspace, entry, store="offsite", run=run)
+        assert restored.identifier not in depot.instances(SECOND)
 
 
 @pytest.mark.demand("K1", emulated="RDS by moto")
@@ -236,6 +238,22 @@ def test_a_restored_instance_that_takes_logins_is_asked_and_never_called_identic
     entry = depot.entry(manifest)
     assert (entry.level, entry.proven_at, entry.damaged) == (ProofLevel.RESTORED, None, False)
     assert entry.proofs[-1].detail.endswith("1 of 1 questions answered as expected; its rows were not compared")
+
+
+def test_an_instance_in_no_policy_is_discovered(make_rds: Callable[..., Rds]) -> None:
+    depot, other = make_rds(), make_rds()
+    manifest = depot.back_up()
+    run = depot.run("drill")
+    restored = rds.restore(depot.workspace, depot.entry(manifest), run=run, pause=PAUSE)
+    found = {each.name: each for each in Instances().discover(depot.workspace) if isinstance(each, Found)}
+    rds.discard(depot.workspace, depot.entry(manifest), run=run)
+    assert found[depot.instance].covered_by == (f"depot/{depot.name}",)
+    assert found[other.instance].alarming
+    assert found[restored.identifier].on_purpose == "a drill's scratch instance"
+    depot.proxy.refuse["DescribeDBInstances", SECOND] = (403, "AccessDenied", "no")
+    assert [each.where for each in Instances().discover(depot.workspace) if isinstance(each, Unseen)] == [
+        "RDS us-west-2 (rds_west)"
+    ]
 
 
 @pytest.mark.parametrize("host", [None, "127.0.0.1"])

@@ -25,7 +25,8 @@ def judged(reached: Reached, *names: str, empty: tuple[str, ...] = ()) -> dict[s
 
 
 def test_a_database_of_a_policy_is_covered_and_any_other_is_named(reached: Reached) -> None:
-    found = judged(reached, "labdojo", "forgotten", "template0", "template1", "postgres", empty=("postgres",))
+    others = ("template0", "template1", "postgres", "rdsadmin")
+    found = judged(reached, "labdojo", "forgotten", *others, empty=("postgres",))
     assert found["labdojo"].covered_by == ("labdojo/main-db",)
     assert [name for name, each in found.items() if each.alarming] == ["forgotten"]
     assert found["forgotten"].sentence == (
