@@ -98,6 +98,7 @@ def restore(
     tablespaces: str | None = None,
     standby: bool = False,
     keep_archiving: bool = False,
+    fetch: str | None = None,
     options: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Restore into the data folder that the configuration names, ready to recover to a target and open there.
@@ -109,6 +110,7 @@ def restore(
     :param tablespaces: a folder that gets all tablespaces; None leaves them where they were.
     :param standby: never open: go on replaying whatever is archived. Only for the newest state.
     :param keep_archiving: False switches archiving off in the copy, so that it never writes to the original's archive.
+    :param fetch: the program that fetches WAL while it recovers, see ``fetch_script``; None means pgBackRest alone.
     """
     words = [f"--repo={repository}", f"--set={label}"]
     if target.kind == "newest":
@@ -123,6 +125,10 @@ def restore(
     words += [f"--db-include={name}" for name in databases]
     words += [] if tablespaces is None else [f"--tablespace-map-all={tablespaces}"]
     words += [] if keep_archiving else ["--archive-mode=off"]
+    if fetch is not None:
+        # pgBackRest puts the value between quotes as it is.
+        place = fetch.replace("'", "''").replace("%", "%%")
+        words.append(f'--recovery-option=restore_command="{place}" %f "%p"')
     words += [f"--{name}={value}" for name, value in (options or {}).items()]
     return call.argv("restore", *words, general=_TELLING)
 
@@ -131,6 +137,25 @@ def archive_get(call: Call) -> str:
     """The server's ``restore_command``: fetch one segment from the archive."""
     words = call.argv("archive-get", general=_WARNING)
     return " ".join(shlex.quote(word).replace("%", "%%") for word in words) + ' %f "%p"'
+
+
+def fetch_script(call: Call) -> str:
+    """A program for ``restore_command`` that does not take the first failure for an answer.
+
+    PostgreSQL takes any failure to fetch a segment for the end of the log, and opens there. A store that does not
+    answer for a moment must not end a recovery, so only "it is not in the archive" (exit code 1) is passed on at once.
+    """
+    words = " ".join(shlex.quote(word) for word in call.argv("archive-get", general=_WARNING))
+    return (
+        "#!/bin/sh\n"
+        "for pause in 0.5 1 2 0; do\n"
+        f'    {words} "$1" "$2"\n'
+        "    code=$?\n"
+        '    [ "$code" -gt 1 ] || exit "$code"\n'
+        '    sleep "$pause"\n'
+        "done\n"
+        'exit "$code"\n'
+    )
 
 
 def verify(call: Call, repository: int) -> list[str]:

@@ -171,9 +171,10 @@ def restore_cluster(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     workplace.prepare(copy)
     tool = PgBackRest.of(copy, program=program)
+    fetch = workplace.write_program(copy.folders.root / "fetch-wal", commands.fetch_script(tool.call))
     argv = commands.restore(
         tool.call, target, repository, label=label, delta=delta, databases=databases,
-        tablespaces=str(place / "tablespaces"), standby=standby, keep_archiving=keep_archiving,
+        tablespaces=str(place / "tablespaces"), standby=standby, keep_archiving=keep_archiving, fetch=str(fetch),
     )
     tool.outcome(
         argv, f"restoring {label} from repository {repository} to {target.in_words}", stop=stop,

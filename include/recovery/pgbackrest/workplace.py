@@ -25,6 +25,16 @@ def prepare(configuration: Configuration) -> Path:
     return folders.config
 
 
+def write_program(path: Path, text: str) -> Path:
+    """Write a program that only its owner may run (mode 0700).
+
+    :return: its path.
+    """
+    _write_private(path, text.encode())
+    path.chmod(0o700)
+    return path
+
+
 def written(folders: Folders, option: str) -> str | None:
     """What the file that was written last says of an option; None when it says nothing, or there is no file."""
     try:

@@ -22,6 +22,7 @@ from include.recovery.postgres.scratch_process import (
     SUPERUSER,
     Record,
     halt,
+    has_begun,
     is_running,
     last_words,
     postmaster,
@@ -228,7 +229,7 @@ def _start_restored(
     log.unlink(missing_ok=True)
     try:
         run_tool(commands.start_cluster(tools, str(data), str(log), wait=None, settings=quiet), env=env)
-        wait_until((data / "postmaster.pid").exists, _START_SECONDS)
+        wait_until(lambda: has_begun(data), _START_SECONDS)
         pid = postmaster(data)
     except (ToolFailed, OSError, ValueError) as error:
         raise LifeboatError(f"the restored server in {place} does not start: {last_words(log) or error}") from error

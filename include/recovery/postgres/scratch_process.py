@@ -63,6 +63,14 @@ def postmaster(data: Path) -> int:
     return int((data / "postmaster.pid").read_text().split("\n", 1)[0])
 
 
+def has_begun(data: Path) -> bool:
+    """Whether a server has said in its data folder which process it is; the file is there a moment before its text."""
+    try:
+        return (data / "postmaster.pid").read_text().partition("\n")[1] != ""
+    except FileNotFoundError:
+        return False
+
+
 def last_words(log: Path) -> str:
     """What a server's log says in the end, mostly why it ended."""
     return " ".join(log.read_text(errors="replace")[-1500:].split()) if log.exists() else ""

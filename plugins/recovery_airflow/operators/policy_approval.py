@@ -52,7 +52,10 @@ class PolicyApproval(ApprovalOperator):
     template_fields: Sequence[str] = ("subject", "body", "system", "plan")
 
     def __init__(self, *, system: str, plan: Any, turn: int = 1, response_timeout: timedelta, **kwargs: Any) -> None:
-        kwargs.setdefault("retries", 1)
+        # A scheduler that is behind takes a quick answer for the end of a task that died, and loses it [Airflow 3.3.2]:
+        # then the question is put again, soon.
+        kwargs.setdefault("retries", 3)
+        kwargs.setdefault("retry_delay", timedelta(seconds=5))
         kwargs.setdefault("retry_policy", ANSWERS)
         super().__init__(
             subject=f"Recover {system}",

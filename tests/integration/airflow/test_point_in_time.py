@@ -17,7 +17,7 @@ from include.recovery.evidence.model import IncidentReport
 from include.recovery.evidence.verdict import verdict
 from include.recovery.postgres.heartbeat import beat
 from tests.fixtures.airflow_server import AirflowServer, Run, wait_until
-from tests.fixtures.harbor import APPROVAL, SETTLED, answer
+from tests.fixtures.harbor import APPROVAL, decide
 from tests.fixtures.small_systems import PHYSICAL as SYSTEM
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -197,9 +197,7 @@ def test_an_incident_goes_back_to_the_second_before_and_keeps_what_was_there(
         send(airflow_server, "all lamps are gone")
         archive(airflow_server)
         run = start(airflow_server, "incident", moment.isoformat())
-        run.wait_for_task(APPROVAL, {"awaiting_input"})
-        time.sleep(SETTLED)
-        answer(airflow_server.client("ada"), run)
+        decide(airflow_server, run)
         assert run.wait(400) == "success", run.tasks()
         time.sleep(3)  # the heartbeat goes on in the database that has taken the place
     assert sent(airflow_server) == good

@@ -19,6 +19,7 @@ from tests.fixtures.harbor import (
     back_up,
     captains,
     corrupt_captains,
+    decide,
     start,
 )
 
@@ -70,7 +71,7 @@ def test_an_incident_needs_another_person_and_keeps_what_was_there(
     for user in ("grace", "admin", "vera"):
         with pytest.raises(LabError, match="403"):
             answer(airflow_server.client(user), run)
-    answer(airflow_server.client("ada"), run)
+    decide(airflow_server, run)
     assert run.wait() == "success", run.tasks()
 
     assert captains(airflow_server) == good
@@ -89,9 +90,7 @@ def test_an_incident_of_one_table_replaces_its_rows_only(
     run = start(
         airflow_server, scenario="table_corruption", mode="incident", recovery_point=backup, tables=["public.captains"]
     )
-    run.wait_for_task(APPROVAL, {"awaiting_input"})
-    time.sleep(SETTLED)
-    answer(airflow_server.client("ada"), run)
+    decide(airflow_server, run)
     assert run.wait() == "success", run.tasks()
     assert captains(airflow_server) == good
     with airflow_server.database() as connection:
@@ -105,11 +104,9 @@ def test_an_incident_of_one_table_replaces_its_rows_only(
 def test_a_rejected_plan_touches_nothing(airflow_server: AirflowServer, backup: str, clean_harbour: set[str]) -> None:
     before = captains(airflow_server)
     run = start(airflow_server, scenario="database_corruption", mode="incident", recovery_point=backup)
-    run.wait_for_task(APPROVAL, {"awaiting_input"})
-    time.sleep(SETTLED)
-    answer(airflow_server.client("ada"), run, "Reject")
+    asked = decide(airflow_server, run, "Reject")
     assert run.wait() == "failed"
-    assert run.task(APPROVAL)["try_number"] == 1, "a rejection was asked for twice"
+    assert run.task(APPROVAL)["try_number"] == asked, "a rejection was asked for twice"
     assert run.tasks()["resume.swap_in__main-db"] == "upstream_failed"
     assert captains(airflow_server) == before
     assert airflow_server.databases() == clean_harbour

@@ -6,14 +6,12 @@ import os
 import shutil
 import signal
 import time
-from contextlib import suppress
 
 import pytest
 
-from include.lab.errors import LabError
 from include.lab.postgres import PostgresCluster
 from tests.fixtures.airflow_server import AirflowServer, Run, wait_until
-from tests.fixtures.harbor import APPROVAL, SETTLED, answer
+from tests.fixtures.harbor import APPROVAL, SETTLED, decide
 from tests.fixtures.small_systems import PHYSICAL as SYSTEM
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -66,21 +64,6 @@ def timeline(server: AirflowServer) -> str:
     return str(row[0]) if row else ""
 
 
-def approve(server: AirflowServer, run: Run) -> None:
-    """Answer for ada; on a busy machine Airflow may lose an answer, and asks again."""
-    taken = {"success", "failed", "upstream_failed"}
-
-    def answered() -> bool:
-        state = run.tasks().get(APPROVAL)
-        if state == "awaiting_input":
-            with suppress(LabError):  # it has just been answered
-                answer(server.client("ada"), run)
-            time.sleep(SETTLED)
-        return state in taken
-
-    wait_until(answered, 240, lambda: f"the approval is {run.tasks().get(APPROVAL)}")
-
-
 def test_a_rehearsal_exchanges_a_stand_in_and_leaves_the_live_cluster_alone(
     airflow_server: AirflowServer, cluster: PostgresCluster
 ) -> None:
@@ -108,7 +91,7 @@ def test_an_incident_brings_a_destroyed_cluster_back_after_an_approval(
     run.wait_for_task(APPROVAL, {"awaiting_input"})
     time.sleep(SETTLED)
     assert not (cluster.data / "base").exists(), "something happened before the approval"
-    approve(airflow_server, run)
+    decide(airflow_server, run)
     assert run.wait(SECONDS) == "success", run.why()
 
     assert sent(airflow_server) == rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -189,6 +190,27 @@ def test_a_repository_that_goes_away_while_wal_is_fetched_never_looks_like_the_e
     assert archive.exists()
     with pytest.raises(BackupCorrupt, match="and the archive has WAL until segment"):
         recover(folder, Target.newest(), major=15, superuser="postgres", at_least=choice.reach.last, wait=60)
+
+
+def test_a_store_that_does_not_answer_for_a_moment_does_not_end_a_recovery(small_world: World) -> None:
+    """PostgreSQL would take the first failure for the end of the log, and open there."""
+    filled(small_world)
+    choice = small_world.choose(Target.newest())
+    folder = small_world.scratch()
+    restore_cluster(small_world.configuration, folder, Target.newest(), label=choice.backup.label, repository=1)
+    where = Path(small_world.configuration.repository(1).where)
+    away = where.with_name("away")
+    where.rename(away)
+    back = threading.Timer(1.2, away.rename, [where])
+    back.start()
+    try:
+        copy = recover(folder, Target.newest(), major=15, superuser="postgres", at_least=choice.reach.last, wait=60)
+    finally:
+        back.join()
+    with copy.server.server("postgres").connect() as connection:
+        row = connection.execute("SELECT count(*) FROM public.notes").fetchone()
+    assert row == (small_world.sql("SELECT count(*) FROM public.notes"),)
+    copy.server.stop()
 
 
 def test_a_target_after_the_last_commit_is_no_success(small_world: World) -> None:
