@@ -51,7 +51,7 @@ class Lab:
 
     def name(self, key: str) -> None:
         with self.database.connect() as connection:
-            connection.execute("INSERT INTO files (object_key) VALUES (%s)", (key,))
+            connection.execute("INSERT INTO public.files (object_key) VALUES (%s)", (key,))
 
     def objects(self) -> dict[str, bytes]:
         return {info.key: self.bucket.get(info.key)[0] for info in self.bucket.list("")}
@@ -74,7 +74,7 @@ def lab(
         made.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
         buckets.append(made)
     with fresh_database.connect() as connection:
-        connection.execute("CREATE TABLE files (id bigserial PRIMARY KEY, object_key text)")
+        connection.execute("CREATE TABLE public.files (id bigserial PRIMARY KEY, object_key text)")
     system = policy(LAB, {"streams": 1})
     (database,) = system["sources"]
     database |= {"database": fresh_database.database, "connections": {"backup": "db", "restore": "db"}}
@@ -87,7 +87,7 @@ def lab(
     system["sources"] = [database, uploads]
     system["tiers"][0] |= {"sources": both}
     system["drills"]["weekly"] |= {"sources": both}
-    system["reconcile"] = [{"database": "main-db", "objects": "uploads", "sql": "select object_key from files"}]
+    system["reconcile"] = [{"database": "main-db", "objects": "uploads", "sql": "select object_key from public.files"}]
     policies = tmp_path / "policies"
     policies.mkdir()
     (policies / f"{LAB}.yaml").write_text(json.dumps(system))
@@ -143,7 +143,7 @@ def test_both_come_back_to_one_moment_and_what_does_not_fit_is_named(lab: Lab) -
 
     # The database loses rows first; more work is done; then objects are overwritten, deleted, and added.
     with lab.database.connect() as connection:
-        connection.execute("DELETE FROM files WHERE object_key < 'c'")
+        connection.execute("DELETE FROM public.files WHERE object_key < 'c'")
     lab.upload("d.png", b"work after the set")
     time.sleep(1.05)
     lab.upload("c.png", b"encrypted by a stranger", row=False)
