@@ -87,7 +87,7 @@ def lab(
     system["sources"] = [database, uploads]
     system["tiers"][0] |= {"sources": both}
     system["drills"]["weekly"] |= {"sources": both}
-    system["reconcile"] = [{"database": "main-db", "objects": "uploads", "sql": "select object_key from public.files"}]
+    system["reconcile"] = [{"database": "main-db", "objects": "uploads", "sql": "select object_key from files"}]
     policies = tmp_path / "policies"
     policies.mkdir()
     (policies / f"{LAB}.yaml").write_text(json.dumps(system))
