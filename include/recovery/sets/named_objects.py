@@ -25,9 +25,11 @@ def named_objects(server: PostgresServer, pair: Reconcile) -> Iterator[str]:
     ordered = sql.SQL('SELECT DISTINCT k::text COLLATE "C" FROM ({}) AS named(k) WHERE k IS NOT NULL ORDER BY 1')
     # As with the policy's questions: unqualified names are looked up in public, and nothing can be written.
     settings = {"default_transaction_read_only": "on", "search_path": "public"}
-    with server.connect(autocommit=False, settings=settings) as connection:
-        with connection.cursor(f"lifeboat_{secrets.token_hex(4)}") as cursor:
-            cursor.itersize = _BATCH
-            cursor.execute(ordered.format(wanted))
-            for row in cursor:
-                yield str(row[0])
+    with (
+        server.connect(autocommit=False, settings=settings) as connection,
+        connection.cursor(f"lifeboat_{secrets.token_hex(4)}") as cursor,
+    ):
+        cursor.itersize = _BATCH
+        cursor.execute(ordered.format(wanted))
+        for row in cursor:
+            yield str(row[0])
