@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class Proxy:
 @pytest.fixture(scope="session")
 def rds_proxy(kms: Kms) -> Iterator[Proxy]:
     extra = kms.connection.extra
-    with httpx.Client(verify=extra["verify"]) as client:
+    with httpx.Client(verify=ssl.create_default_context(cafile=extra["verify"])) as client:
         proxy = Proxy(extra["endpoint_url"], client)
 
         class Handler(BaseHTTPRequestHandler):
