@@ -75,7 +75,7 @@ def cross_check(
     gone = []
     for row in listed:
         copy = managed(row.manifest).copy_in(store)
-        if copy is None:
+        if copy is None or copy.region != region:
             continue
         known.add(copy.identifier)
         if copy.identifier not in there:

@@ -54,6 +54,7 @@ def answers(what: str, where: str) -> Iterator[None]:
         ParamValidationError,
         PartialCredentialsError,
     )
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -68,6 +69,11 @@ def answers(what: str, where: str) -> Iterator[None]:
         ) from error
     except BotoCoreError as error:
         raise SourceUnavailable(f"{where} does not answer to {what}: {error}; check the network") from error
+    except ResponseParserError as error:
+        raise SourceUnavailable(
+            f"{where} answers to {what} with something that RDS does not say ({str(error)[:200]}); see what stands in "
+            "between, and try again"
+        ) from error
 
 
 def meaning(error: ClientError, what: str, where: str) -> LifeboatError:

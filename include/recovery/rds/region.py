@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from include.recovery.connections import ConnectionInfo
@@ -15,6 +16,7 @@ from include.recovery.rds.names import as_list
 from include.recovery.rds.snapshots import Instance, Snapshot
 
 if TYPE_CHECKING:
+    from botocore.loaders import Loader
     from mypy_boto3_rds import RDSClient
 
 
@@ -148,12 +150,16 @@ class Region:
         with self._making:
             if self._made is None:
                 import boto3
+                import botocore.session
                 from botocore.config import Config
 
                 # At DEBUG botocore logs whole requests, and a copy's request holds a signed address.
                 logger = logging.getLogger("botocore")
                 logger.setLevel(max(logger.getEffectiveLevel(), logging.INFO))
+                core = botocore.session.get_session()
+                core.register_component("data_loader", _descriptions())
                 session = boto3.session.Session(
+                    botocore_session=core,
                     aws_access_key_id=self._connection.login or None,
                     aws_secret_access_key=self._connection.password or None,
                     region_name=self.name,
@@ -167,6 +173,14 @@ class Region:
                     ),
                 )
             return self._made
+
+
+@lru_cache(maxsize=1)
+def _descriptions() -> Loader:
+    """What boto3 knows of its services: read once, since RDS's alone takes a good part of a second."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 def no_such_instance(region: Region, instance: str) -> SourceError:

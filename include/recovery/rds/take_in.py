@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from include.recovery.errors import Refused, SourceError
 from include.recovery.policy.models import PRIMARY
 from include.recovery.rds.cross_check import CrossCheck, cross_check
 from include.recovery.rds.names import RUN, begun_at, tier_of
-from include.recovery.rds.place import RdsPlace
+from include.recovery.rds.place import RdsPlace, copy_in
 from include.recovery.rds.records import KIND, entries, entry_of, fields_of
 from include.recovery.rds.region import Region
 from include.recovery.rds.take import Pair, found
@@ -53,16 +53,19 @@ def look(workspace: Workspace, place: RdsPlace, store: str, now: datetime) -> Cr
     system, source = place.system.system, place.source
     region: Region = place.second if store == source.second.store else place.home
     catalog = workspace.catalog(store)
-    # Seen before the catalog is read: what is entered meanwhile is listed there, and not taken for unknown.
     snapshots, instances = list(region.snapshots()), list(region.instances())
     seen = cross_check(
         (system, source.name), region.name, store, snapshots, instances, entries(catalog, system, source.name),
         settled=now - 2 * source.patience - _MARGIN,
     )  # fmt: skip
-    if any(not mark.whole for mark in catalog.going(source_prefix(system, source.name, KIND)).values()):
-        # One that retention is just removing is in no list any more, and may still be there.
-        return CrossCheck(seen.region, seen.store, gone=seen.gone, scratch=seen.scratch)
-    return seen
+    # Between the two listings something may have been made or removed, so what does not fit is looked at again. One
+    # that retention is just removing is in no list any more, and may still be there.
+    removing = any(not mark.whole for mark in catalog.going(source_prefix(system, source.name, KIND)).values())
+    return replace(
+        seen,
+        unknown=() if removing else tuple(each for each in seen.unknown if region.snapshot(each.identifier)),
+        gone=tuple(row for row in seen.gone if region.snapshot(copy_in(row.manifest, store).identifier) is None),
+    )
 
 
 def take_in(workspace: Workspace, place: RdsPlace, run: RunInfo, now: Callable[[], datetime]) -> TakenIn:

@@ -116,6 +116,23 @@ def test_two_addresses_of_one_server_are_one_server(harbour: Harbour) -> None:
     assert len(server.reached) == 3
 
 
+def test_a_role_that_may_read_nothing_is_enough_to_look(make_harbour: Callable[..., Harbour]) -> None:
+    role, password = f"looker_{secrets.token_hex(4)}", secrets.token_hex(8)
+    admin = make_harbour()
+    admin.execute("CREATE TABLE boats (id int)")
+    admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+    admin.ends.callback(admin.execute, f"DROP ROLE {role}")
+    login = {"host": admin.server.host, "port": admin.server.port, "login": role, "password": password}
+    harbour = make_harbour(connections={"depot_backup": login})
+    assert harbour.states() == {"public.boats": "new"}
+    assert harbour.database(harbour.server.database).covered_by == ("depot/main-db",)
+    reached = Reached(harbour.workspace.system("depot"), admin.workspace.system("depot").databases[0], admin.server)
+    as_role = Reached(reached.system, reached.source, harbour.workspace.server(reached.source))
+    (server,) = servers([reached, as_role])
+    assert server.listing is not None
+    assert server.listing.identity.isdecimal(), "the server tells anybody which cluster it is"
+
+
 def test_a_server_that_does_not_answer_is_named_and_hides_nothing(make_harbour: Callable[..., Harbour]) -> None:
     harbour = make_harbour(connections={"depot_backup": {"host": "127.0.0.1", "port": 1, "login": "x"}})
     found = list(Databases().discover(harbour.workspace))

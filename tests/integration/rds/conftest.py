@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ class Proxy:
     :param refuse: by action and region, what is answered instead.
     :param rewrite: pairs of texts that are replaced in every answer, as long as the test wants.
     :param calls: action and region of every call that came.
+    :param sent: of each action, what the last call sent.
     """
 
     target: str
@@ -58,10 +60,13 @@ class Proxy:
     refuse: dict[tuple[str, str], Refusal] = field(default_factory=dict)
     rewrite: list[tuple[str, str]] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
+    sent: dict[str, dict[str, str]] = field(default_factory=dict)
     url: str = ""
 
     def answer(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        action = parse_qs(body.decode()).get("Action", ["?"])[0]
+        told = parse_qs(body.decode(), keep_blank_values=True)
+        action = told.get("Action", ["?"])[0]
+        self.sent[action] = {name: values[0] for name, values in told.items()}
         scope = _SCOPE.search(headers.get("Authorization", ""))
         call = action, scope.group(1) if scope else "?"
         self.calls.append(call)
@@ -70,11 +75,11 @@ class Proxy:
             status, code, message = refusal
             return status, _REFUSAL.format(code=code, message=message).encode()
         passed = {name: value for name, value in headers.items() if name.lower() not in {"host", "content-length"}}
-        told = self.client.post(self.target, content=body, headers=passed)
-        text = told.text
+        answer = self.client.post(self.target, content=body, headers=passed)
+        text = answer.text
         for before, after in self.rewrite:
             text = re.sub(before, after, text)
-        return told.status_code, text.encode()
+        return answer.status_code, text.encode()
 
     def reset(self) -> None:
         self.refuse.clear()
@@ -85,7 +90,7 @@ class Proxy:
 @pytest.fixture(scope="session")
 def rds_proxy(kms: Kms) -> Iterator[Proxy]:
     extra = kms.connection.extra
-    with httpx.Client(verify=extra["verify"]) as client:
+    with httpx.Client(verify=ssl.create_default_context(cafile=extra["verify"])) as client:
         proxy = Proxy(extra["endpoint_url"], client)
 
         class Handler(BaseHTTPRequestHandler):

@@ -140,6 +140,12 @@ def test_a_service_that_does_not_answer_is_worth_another_try(make_rds: Callable[
         rds.precheck(depot.workspace, depot.system, depot.source)
 
 
+def test_an_answer_that_is_none_of_the_service_is_worth_another_try(depot: Rds) -> None:
+    depot.proxy.rewrite.append((r"(?s)^.+$", "<!doctype html><h1>Bad Gateway</h1>"))
+    with pytest.raises(SourceUnavailable, match="with something that RDS does not say"):
+        rds.precheck(depot.workspace, depot.system, depot.source)
+
+
 def test_a_connection_of_another_region_is_refused(make_rds: Callable[..., Rds]) -> None:
     depot = make_rds(rds_west={"extra": {"region_name": "eu-central-1"}})
     with pytest.raises(SourceError, match="connection rds_west is for region eu-central-1, and the policy"):
@@ -233,7 +239,7 @@ def test_an_encrypted_instance_needs_a_key_in_the_second_region(make_rds: Callab
 
 
 def test_a_key_that_is_not_there_is_named(make_rds: Callable[..., Rds]) -> None:
-    depot = make_rds(kms_key="alias/nobody-made-it")
+    depot = make_rds(kms_key=f"arn:aws:kms:{HOME}:123456789012:key/11111111-2222-3333-4444-555555555555")
     with pytest.raises(KeyUnavailable, match=r"RDS in us-west-2 .* cannot use the KMS key of rds:CopyDBSnapshot"):
         depot.back_up()
     nothing_counts(depot)
@@ -248,7 +254,7 @@ def test_an_unencrypted_instance_is_copied_without_a_key(make_rds: Callable[...,
 
 def test_a_copy_that_came_out_unencrypted_is_no_backup(make_rds: Callable[..., Rds]) -> None:
     depot = make_rds()
-    depot.proxy.rewrite.append((r"(us-west-2.*)<Encrypted>true</Encrypted>", r"\1<Encrypted>false</Encrypted>"))
+    depot.proxy.rewrite.append((r"(?s)<Encrypted>true(?=.*us-west-2)", "<Encrypted>false"))
     with pytest.raises(SourceError, match=r"is no copy of .*: it is not encrypted"):
         depot.back_up()
     nothing_counts(depot)

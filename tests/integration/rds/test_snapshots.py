@@ -128,7 +128,10 @@ def test_a_killed_run_is_gone_on_with_and_makes_no_second_snapshot(depot: Rds) -
         os.waitpid(child, 0)
     assert depot.listed() == []
     depot.proxy.rewrite.clear()
+    (begun,) = depot.snapshots(HOME)
     manifest = depot.back_up(depot.run("nightly", try_number=2))
+    (made,) = depot.snapshots(HOME)
+    assert made["SnapshotCreateTime"] == begun["SnapshotCreateTime"], "it is the first try's"
     assert [len(depot.snapshots(region)) for region in (HOME, SECOND)] == [1, 1]
     assert [row.manifest.id for row in depot.listed()] == [manifest.id]
 
