@@ -285,13 +285,6 @@ def discard(workspace: Workspace, backup: CompleteBackup, *, store: str = PRIMAR
     scratch.discard(region, scratch_identifier(manifest.name, store, run.run_id))
 
 
-def discard_of_run(workspace: Workspace, backup: CompleteBackup, *, store: str, run: RunInfo) -> None:
-    """Take the scratch instance that a run has made of a store's snapshot away. Nothing there is fine."""
-    manifest = backup.manifest
-    region = place_of_backup(workspace, manifest).region(copy_in(manifest, store).region)
-    scratch.discard(region, scratch_identifier(manifest.name, store, run.run_id))
-
-
 def expire(
     workspace: Workspace, backup: Backup, *, why: str, store: str = PRIMARY, run: RunInfo | None = None
 ) -> Removed:

@@ -1,4 +1,4 @@
-"""Databases on Amazon RDS: snapshots made by the Amazon provider's operator, copied and entered by our verb; drills."""
+"""Databases on Amazon RDS: snapshots begun by the Amazon provider's operator, awaited, copied and entered by our verb."""
 
 from __future__ import annotations
 
@@ -40,32 +40,34 @@ class NameSnapshotOperator(StepOperator):
 
 
 class MakeSnapshotOperator(RdsCreateDbSnapshotOperator):
-    """Makes an RDS snapshot and waits until it is available; one that an earlier try has made is waited for."""
+    """Has the service begin a snapshot; one that an earlier try has begun is left to go on.
+
+    Nobody waits for it here: the provider's waiting does not end when a snapshot fails. The step behind does both.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(wait_for_completion=False, **kwargs)
 
     def execute(self, context: Context) -> str:
-        """Make it, unless it is there.
+        """Begin it, unless it is there.
 
         :return: its identifier.
         """
-        state = self.hook.get_db_snapshot_state(self.db_snapshot_identifier) if self._is_there() else None
-        if state is None:
-            super().execute(context)
-        elif self.wait_for_completion:
-            self.log.info("snapshot %s of an earlier try is %s", self.db_snapshot_identifier, state)
-            self.hook.wait_for_db_snapshot_state(self.db_snapshot_identifier, target_state="available")
-        return str(self.db_snapshot_identifier)
-
-    def _is_there(self) -> bool:
         found = self.hook.conn.describe_db_snapshots(
             Filters=[{"Name": "db-snapshot-id", "Values": [self.db_snapshot_identifier]}]
         )
-        return bool(found["DBSnapshots"])
+        if found["DBSnapshots"]:
+            self.log.info("snapshot %s was begun by an earlier try", self.db_snapshot_identifier)
+        else:
+            super().execute(context)
+        return str(self.db_snapshot_identifier)
 
 
 class EnterSnapshotOperator(StepOperator):
-    """Copies the run's snapshot to the second region, waits, and enters both into the catalogs: then it is a backup.
+    """Waits for the run's snapshot, copies it to the second region, and enters it: then it is a backup.
 
-    The provider's own operator cannot copy an encrypted snapshot between regions: it sends an empty pre-signed URL.
+    The provider's own operator for copies sends an empty pre-signed URL, with which RDS copies no encrypted snapshot
+    between regions.
 
     :param source: name of the source in the policy.
     :param tier: name of the tier in the policy.
@@ -150,5 +152,5 @@ class DiscardInstancesOperator(StepOperator):
             if not choice:
                 continue
             backup = self.workspace.catalog(self.store).backup(self.system, source, rds.KIND, choice["backup"])
-            rds.discard_of_run(self.workspace, backup, store=self.store, run=run.info)
+            rds.discard(self.workspace, backup, store=self.store, run=run.info)
         return {"sentence": f"no scratch instance of {listed(list(self.picked))} is left"}
