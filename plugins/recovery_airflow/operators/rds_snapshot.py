@@ -1,4 +1,4 @@
-"""Databases on Amazon RDS: snapshots begun by the Amazon provider's operator, awaited, copied and entered by our verb."""
+"""Databases on Amazon RDS: snapshots begun by the Amazon provider, awaited, copied and entered by our verb; drills."""
 
 from __future__ import annotations
 
