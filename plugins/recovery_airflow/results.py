@@ -150,7 +150,8 @@ def evidence_of(
     level = ProofLevel.STORED if restored is None else ProofLevel.RESTORED
     if compared is not None and compared.comparison.identical:
         level = ProofLevel.IDENTICAL
-        if validated is not None and all(check.outcome is Outcome.PASSED for check in validated.checks):
+        # Where nothing is asked, nothing is answered: that proves no more than the comparison.
+        if validated and validated.checks and all(check.outcome is Outcome.PASSED for check in validated.checks):
             level = ProofLevel.VALIDATED
     return SourceEvidence(
         source=manifest.source,
@@ -198,7 +199,7 @@ def evidence_of_cluster(
     level = ProofLevel.STORED if recovered is None and heartbeat is None else ProofLevel.RESTORED
     if compared is not None and compared.comparison.identical:
         level = ProofLevel.IDENTICAL
-        if validated is not None and all(check.outcome is Outcome.PASSED for check in validated.checks):
+        if validated and validated.checks and all(check.outcome is Outcome.PASSED for check in validated.checks):
             level = ProofLevel.VALIDATED
     required = ProofLevel.VALIDATED if source.validation else ProofLevel.IDENTICAL
     restored = recovered or second
