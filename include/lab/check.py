@@ -13,8 +13,8 @@ from collections.abc import Sequence
 LINT = (["ruff", "check", "--no-cache", "--quiet", "."], ["mypy", "--cache-dir=/dev/null"])
 
 
-EVERYTHING = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
-"""Without arguments: all tests, in three processes, which share the servers of the session; most of them wait most of
+EVERYTHING = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Without arguments: all tests, in four processes, which share the servers of the session; most of them wait most of
 the time."""
 
 
