@@ -84,7 +84,7 @@ class _Exchange:
             self._exchange(name, wanted=wanted)
         except NotADirectoryError as error:
             raise Refused(
-                f"{shown(name)} was not put back, since a folder above it is a link or a file now; select that folder too"
+                f"{shown(name)} was not put back, since a folder above it is none any more; select that folder too"
             ) from error
 
     def _exchange(self, name: str, *, wanted: bool) -> None:
