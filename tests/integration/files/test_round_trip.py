@@ -18,7 +18,7 @@ from include.recovery.content.port import Selection
 from include.recovery.files.content import digest_of
 from include.recovery.files.copies import copy_items
 from tests.fixtures.content import ContentPlace
-from tests.fixtures.trees import DEEP, HOLE, LATIN, LONG, plant, reopened
+from tests.fixtures.trees import DEEP, HOLE, LATIN, LONG, plant, reopen
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 Make = Callable[..., ContentPlace]
@@ -29,7 +29,8 @@ ROOT = os.geteuid() == 0
 def top(tmp_path: Path) -> Iterator[Path]:
     top = tmp_path / "etc"
     plant(top)
-    yield from (top for _ in reopened(top))
+    yield top
+    reopen(top)
 
 
 @pytest.fixture
