@@ -77,7 +77,7 @@ class Capture:
                     if (stat := self._keep(found, out)) is not None:
                         seen.write(line_of(_state(found.name, stat)))
                 refuse_missing(missing)
-                self._verdict()
+                refuse_unreadable(self._unreadable)
                 out.write(END)
                 seen.seek(0)
                 self._look_again(read_items(seen, "what was read"))

@@ -19,7 +19,7 @@ from include.recovery.content.model import Item
 from include.recovery.content.port import EVERYTHING, PutBack, Selection, Stored
 from include.recovery.errors import Refused
 from include.recovery.files.chosen import exchange_chosen
-from include.recovery.files.stage import asides, fill, new_aside, root_of, staged
+from include.recovery.files.stage import asides, clear, fill, new_aside, root_of, staged
 from include.recovery.policy.source_kinds.files import FilesSource
 
 
@@ -43,6 +43,7 @@ class PuttingBack:
         :raises Refused: when a path is a mount point, or is not the policy's any more. Nothing was touched then.
         :raises InsufficientRights: when this process may not set what has to be set. Nothing was touched then.
         """
+        clear(self.source.paths)
         found = list(changes(
             (item for item in self.stored.items() if only.wants(item.name)),
             (item for item in self.live() if only.wants(item.name)),

@@ -167,8 +167,8 @@ def test_a_folder_that_was_lost_comes_back_whole(place: ContentPlace, top: Path)
 
 
 STEPS = [
-    (put_back, "rename"), (put_back, "new_aside"), (put_back, "fill"), (stage, "remove_copy"), (chosen, "move"),
-    (chosen, "new_aside"), (chosen, "fill"), (chosen, "apply"),
+    (put_back, "clear"), (put_back, "fill"), (put_back, "new_aside"), (put_back, "rename"), (stage, "remove_copy"),
+    (chosen, "fill"), (chosen, "new_aside"), (chosen, "apply"), (chosen, "move"),
 ]  # fmt: skip
 
 
