@@ -156,6 +156,14 @@ def test_a_selection_does_not_go_through_a_link_that_was_a_folder(
     assert (tmp_path / "elsewhere" / "app.conf").read_text() == "another's"
 
 
+def test_a_further_name_that_was_lost_is_a_link_again(place: ContentPlace, top: Path) -> None:
+    backup = place.back_up()
+    (top / "one").unlink()
+    again(place, backup, Selection((str(top),)))
+    assert (top / "one").stat().st_ino == (top / "conf.d" / "two").stat().st_ino
+    assert is_as_backed_up(place, backup)
+
+
 def test_a_folder_that_was_lost_comes_back_whole(place: ContentPlace, top: Path) -> None:
     backup = place.back_up()
     os.system(f"rm -rf {top}/conf.d")  # noqa: S605 - a path of the test's own

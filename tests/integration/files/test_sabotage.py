@@ -171,6 +171,15 @@ def test_a_log_that_is_written_all_the_time_is_kept_as_it_was_read(
     assert f"later states of {top}/big" in {each.what for each in backup.manifest.left_out}
 
 
+def test_a_file_that_may_change_is_not_kept_with_a_hole_where_it_was_cut(content_place: Make, top: Path) -> None:
+    place = content_place({
+        "kind": "files", "paths": [str(top)], "may_change": [{"path": "big", "why": "rotated"}],
+    })  # fmt: skip
+    backup = back_up_meddled(place, at5=lambda: os.truncate(top / "big", BIG - 100))
+    kept = (place.copy(backup) / "root" / str(top)[1:] / "big").read_bytes()
+    assert kept == (top / "big").read_bytes()
+
+
 @unprivileged
 def test_everything_that_cannot_be_read_is_named_before_and_during_the_backup(place: ContentPlace, top: Path) -> None:
     (top / "a").chmod(0)
