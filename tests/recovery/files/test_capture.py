@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +18,8 @@ from include.recovery.content.model import Item
 from include.recovery.files.archive import members
 from include.recovery.files.capture import Capture
 from include.recovery.policy.source_kinds.files import FilesSource
+
+GET_FLAGS, SET_FLAGS = 0x80086601, 0x40086602
 
 
 class Kept:
@@ -62,6 +67,24 @@ def test_stream_and_inventory_hold_the_same_in_the_same_order(tmp_path: Path) ->
     assert names == [item.name for item in sink.items] == [
         f"{tmp_path}/{name}" for name in ("a", "a-b", "a-b/y", "a/x", "a/z", "a/z/1")
     ]  # fmt: skip
+
+
+def test_flags_that_no_archive_keeps_are_told(tmp_path: Path) -> None:
+    (tmp_path / "top" / "plain").mkdir(parents=True)
+    (tmp_path / "top" / "x").write_text("x")
+    for name in ("top", "top/x"):
+        descriptor = os.open(tmp_path / name, os.O_RDONLY)
+        try:
+            flags = bytearray(8)
+            fcntl.ioctl(descriptor, GET_FLAGS, flags)
+            fcntl.ioctl(descriptor, SET_FLAGS, (int.from_bytes(flags, sys.byteorder) | 0x40).to_bytes(8, sys.byteorder))
+        except OSError:
+            pytest.skip("this file system has no flags")
+        finally:
+            os.close(descriptor)
+    sink = Kept(io.BytesIO())
+    Capture(source(tmp_path / "top"), sink, threading.Event()).run()
+    assert sink.left_out == [f"chattr +d of {tmp_path}/top", f"chattr +d of {tmp_path}/top/x"]
 
 
 def test_a_store_that_went_away_is_no_file_that_cannot_be_read(tmp_path: Path) -> None:
