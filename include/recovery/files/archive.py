@@ -60,7 +60,8 @@ def header(entry: Entry, segments: list[Segment] | None = None) -> bytes:
             b"GNU.sparse.major": b"1", b"GNU.sparse.minor": b"0", b"GNU.sparse.name": path,
             b"GNU.sparse.realsize": b"%d" % entry.size,
         }  # fmt: skip
-    map_ = _map(segments or []) if sparse else b""
+    # An empty piece at the very end tells GNU tar how long the file is: it does not believe the real size alone.
+    map_ = _map([*(segments or []), (entry.size, 0)]) if sparse else b""
     size = len(map_) + stored
     info = tarfile.TarInfo("-")
     info.type = _HARD_LINK if entry.same_as else _FLAGS[entry.type]
@@ -217,7 +218,7 @@ def _read_map(stream: BinaryIO, where: str) -> tuple[tuple[Segment, ...], int]:
         lines += block.count(b"\n")
         data += block
     numbers = [int(word) for word in data.split(b"\n")[1:wanted]]
-    return tuple(zip(numbers[::2], numbers[1::2], strict=True)), len(data)
+    return tuple(piece for piece in zip(numbers[::2], numbers[1::2], strict=True) if piece[1]), len(data)
 
 
 def _padded(data: bytes) -> bytes:

@@ -54,7 +54,8 @@ def apply(entry: Entry, folder: int, base: str, *, by_name: bool) -> Lack:
     found = xattrs_of(path)
     xattrs = (found, entry.xattrs) if found != entry.xattrs and _excused(found, entry.xattrs, refused) else None
     os.utime(base, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
-    return Lack(None if got == entry.owner or (by_name and owned) else (got, entry.owner), mode, xattrs)
+    matched = owned if by_name else got == entry.owner
+    return Lack(None if matched else (got, entry.owner), mode, xattrs)
 
 
 def _own(wanted: Owner, folder: int, base: str) -> Owner:

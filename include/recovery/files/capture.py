@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -24,7 +24,7 @@ from include.recovery.content.port import Sink
 from include.recovery.errors import SourceChanged, SourceError
 from include.recovery.files.archive import END, header, padding
 from include.recovery.files.content import BLOCK, copied, digest_of_bytes, segments_of
-from include.recovery.files.entry import Entry, HardLinks, entry_of, linked, type_of
+from include.recovery.files.entry import Entry, HardLinks, entry_of, flags_of, linked, type_of
 from include.recovery.files.paths import Patterns, Skipped
 from include.recovery.files.refusals import check_roots, named, refuse_missing, refuse_unreadable
 from include.recovery.files.walk import Found, roots_of, walk
@@ -77,7 +77,7 @@ class Capture:
                     if (stat := self._keep(found, out)) is not None:
                         seen.write(line_of(_state(found.name, stat)))
                 refuse_missing(missing)
-                self._verdict()
+                refuse_unreadable(self._unreadable)
                 out.write(END)
                 seen.seek(0)
                 self._look_again(read_items(seen, "what was read"))
@@ -107,8 +107,7 @@ class Capture:
 
     def _entry(self, found: Found, out: BinaryIO) -> Kept | None:
         if type_of(found.stat) is None:
-            what, why = left_out(found.stat)
-            self.sink.leave_out(shown(found.name), f"{what}: {why}")
+            self.sink.leave_out(shown(found.name), left_out(found.stat))
             return None
         if (known := self._links.known(found.stat)) is not None:
             entry, content = linked(entry_of(found), known[0]), known[1]
@@ -118,6 +117,9 @@ class Capture:
         else:
             entry, content = entry_of(found), ""
             out.write(header(entry))
+            if entry.type == "folder":
+                with suppress(PermissionError), opened(found, os.O_DIRECTORY) as descriptor:
+                    self._tell_flags(found.name, descriptor)
             self._links.keep(found.stat, found.name, content)
         return entry, content, found.stat
 
@@ -126,27 +128,27 @@ class Capture:
         may = self._may_change.fitting(found.name)
         for left in reversed(range(_TRIES)):
             try:
-                descriptor = os.open(found.base, _READ, dir_fd=found.folder)
+                with opened(found) as descriptor:
+                    before = self._settled(descriptor)
+                    if not modes.S_ISREG(before.st_mode):
+                        break
+                    entry = entry_of(found, before)
+                    read = self._small if before.st_size <= BLOCK else self._large
+                    content = read(descriptor, before, entry, out, last=may is not None and left == 0)
+                    if content is not None and (may is not None or _same(before, found)):
+                        self._links.keep(before, found.name, content)
+                        self._tell_flags(found.name, descriptor)
+                        return entry, content, before
             except FileNotFoundError:
                 if left == 0:
                     raise
-                self.sleep(_PAUSE)
-                continue
-            try:
-                before = self._settled(descriptor)
-                if not modes.S_ISREG(before.st_mode):
-                    break
-                entry = entry_of(found, before)
-                read = self._small if before.st_size <= BLOCK else self._large
-                content = read(descriptor, before, entry, out, last=may is not None and left == 0)
-                if content is not None and (may is not None or _same(before, found)):
-                    self._links.keep(before, found.name, content)
-                    return entry, content, before
-            finally:
-                os.close(descriptor)
             self.sleep(_PAUSE * (_TRIES - left))
         self._changed[found.name] = "changed while it was read"
         return None
+
+    def _tell_flags(self, name: str, descriptor: int) -> None:
+        if letters := flags_of(descriptor):
+            self.sink.leave_out(f"chattr +{letters} of {shown(name)}", "no archive keeps it; set it after a restore")
 
     def _settled(self, descriptor: int) -> os.stat_result:
         stat = os.fstat(descriptor)
@@ -213,11 +215,20 @@ class Capture:
             )
 
 
-def left_out(stat: os.stat_result) -> tuple[str, str]:
+@contextmanager
+def opened(found: Found, more: int = 0) -> Iterator[int]:
+    """A descriptor to read something by, which must be what the walk has found: no link is followed."""
+    descriptor = os.open(found.base, _READ | more, dir_fd=found.folder)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def left_out(stat: os.stat_result) -> str:
     """What a thing is that is not kept, and why."""
-    if modes.S_ISSOCK(stat.st_mode):
-        return "a socket", "its program makes it anew when it starts"
-    return "a device", "the machine makes it anew when it starts"
+    socket = modes.S_ISSOCK(stat.st_mode)
+    return f"a {'socket: its program' if socket else 'device: the machine'} makes it anew when it starts"
 
 
 def _same(before: os.stat_result, found: Found) -> bool:

@@ -23,19 +23,19 @@ from include.recovery.jobs import Stopped
 
 def exchange_chosen(
     stored: Stored, found: list[Change], roots: list[str], only: Selection, now: datetime, stop: Callable[[], bool]
-) -> list[Path]:
+) -> tuple[list[Path], list[str]]:
     """Exchange what differs, file by file.
 
     :param found: what differs, in order.
     :param roots: the policy's paths that hold it.
     :param only: what was selected.
-    :return: where what was there is kept.
+    :return: where what was there is kept, and which names are files of their own now, without their other links.
     """
     expected = _with_their_links(stored, {change.name for change in found if change.expected is not None}, only)
     names = sorted(expected | {change.name for change in found}, key=os.fsencode)
     exchanges: dict[str, _Exchange] = {}
     with staged(roots) as stages:
-        fill(stages, stored, expected.__contains__, stop)
+        alone = fill(stages, stored, expected.__contains__, stop)
         try:
             for name in names:
                 if stop():
@@ -47,7 +47,7 @@ def exchange_chosen(
         finally:
             for exchange in exchanges.values():
                 exchange.close()
-    return [exchange.aside for exchange in exchanges.values() if exchange.aside is not None]
+    return [exchange.aside for exchange in exchanges.values() if exchange.aside is not None], alone
 
 
 def _with_their_links(stored: Stored, names: set[str], only: Selection) -> set[str]:
@@ -84,7 +84,7 @@ class _Exchange:
             self._exchange(name, wanted=wanted)
         except NotADirectoryError as error:
             raise Refused(
-                f"{shown(name)} was not put back, since a folder above it is a link or a file now; select that folder too"
+                f"{shown(name)} was not put back, since a folder above it is none any more; select that folder too"
             ) from error
 
     def _exchange(self, name: str, *, wanted: bool) -> None:

@@ -130,6 +130,8 @@ def not_compared(folder: Path) -> list[NotCompared]:
 
 def remove_copy(folder: Path) -> None:
     """Remove a folder with everything in it; nothing there is fine too."""
+    if not os.path.lexists(folder):
+        return
     # Python's own rmtree recurses, and gives up in a tree that is deep.
     run_tool(["rm", "-rf", "--one-file-system", "--", str(folder)], env={"PATH": os.environ.get("PATH", os.defpath)})
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import errno
+import fcntl
 import grp
 import hashlib
 import json
 import os
 import pwd
 import stat as modes
+import sys
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
@@ -22,6 +24,8 @@ Xattrs = tuple[tuple[str, bytes], ...]
 _TYPES: dict[int, Type] = {
     modes.S_IFREG: "file", modes.S_IFDIR: "folder", modes.S_IFLNK: "link", modes.S_IFIFO: "fifo",
 }  # fmt: skip
+_GET_FLAGS = 0x80086601
+_FLAGS = {0x10: "i", 0x20: "a", 0x08: "S", 0x40: "d", 0x80: "A"}
 _NO_XATTRS = {errno.ENOTSUP, errno.ENODATA}
 
 
@@ -111,6 +115,17 @@ def xattrs_of(path: str) -> Xattrs:
         if error.errno in _NO_XATTRS:
             return ()
         raise
+
+
+def flags_of(descriptor: int) -> str:
+    """The letters of chattr that a file or folder has, of those that people set; no archive keeps them."""
+    buffer = bytearray(8)
+    try:
+        fcntl.ioctl(descriptor, _GET_FLAGS, buffer)
+    except OSError:
+        return ""  # the file system knows none
+    flags = int.from_bytes(buffer[:4], sys.byteorder)
+    return "".join(letter for bit, letter in _FLAGS.items() if flags & bit)
 
 
 class HardLinks:

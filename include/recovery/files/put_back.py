@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from include.recovery.content.compare import Change, changes
+from include.recovery.content.compare import Change, changes, shown
 from include.recovery.content.model import Item
 from include.recovery.content.port import EVERYTHING, PutBack, Selection, Stored
 from include.recovery.errors import Refused
 from include.recovery.files.chosen import exchange_chosen
-from include.recovery.files.stage import asides, fill, new_aside, root_of, staged
+from include.recovery.files.refusals import named
+from include.recovery.files.stage import asides, clear, fill, new_aside, root_of, staged
 from include.recovery.policy.source_kinds.files import FilesSource
 
 
@@ -43,19 +44,31 @@ class PuttingBack:
         :raises Refused: when a path is a mount point, or is not the policy's any more. Nothing was touched then.
         :raises InsufficientRights: when this process may not set what has to be set. Nothing was touched then.
         """
+        clear(self.source.paths)
         found = list(changes(
             (item for item in self.stored.items() if only.wants(item.name)),
             (item for item in self.live() if only.wants(item.name)),
         ))  # fmt: skip
         roots = list(dict.fromkeys(root_of(change.name, self.source.paths) for change in found))
         before = {root: asides(Path(root)) for root in self.source.paths}
-        if not found:
-            return self._result(found, [], before)
-        if only == EVERYTHING:
-            kept = self._whole(roots)
-        else:
-            kept = exchange_chosen(self.stored, found, roots, only, self.now, self.stop)
-        return self._result(found, kept, before)
+        kept: list[Path] = []
+        alone: list[str] = []
+        if found and only == EVERYTHING:
+            kept = self._whole(self._with_linked(roots))
+        elif found:
+            kept, alone = exchange_chosen(self.stored, found, roots, only, self.now, self.stop)
+        return self._result(found, kept, before, alone)
+
+    def _with_linked(self, roots: list[str]) -> list[str]:
+        """With paths that share a file with one of these: it stays one file only if all of them are exchanged."""
+        paths = self.source.paths
+        linked = {
+            frozenset((root_of(item.name, paths), root_of(item.at, paths))) for item in self.stored.items() if item.at
+        }
+        wanted = set(roots)
+        while more := [pair for pair in linked if pair & wanted and not pair <= wanted]:
+            wanted = wanted.union(*more)
+        return [root for root in paths if root in wanted]
 
     def _whole(self, roots: list[str]) -> list[Path]:
         for root in roots:
@@ -78,13 +91,18 @@ class PuttingBack:
                     rename(new, path)
         return kept
 
-    def _result(self, found: list[Change], kept: list[Path], before: dict[str, list[Path]]) -> PutBack:
+    def _result(
+        self, found: list[Change], kept: list[Path], before: dict[str, list[Path]], alone: list[str]
+    ) -> PutBack:
         earlier = [str(folder) for folders in before.values() for folder in folders]
         notes = []
         if earlier:
             notes.append(f"kept aside by earlier tries: {', '.join(earlier)}")
         if kept and self.stored.manifest.left_out:
             notes.append("what the backup leaves out is now only in what was kept aside")
+        if alone:
+            names = named(map(shown, alone))
+            notes.append(f"files of their own now, since their other hard links were not selected: {names}")
         aside = ", ".join(map(str, kept)) or ", ".join(earlier) or "nothing had to be kept aside"
         return PutBack(len(found), aside, tuple(notes))
 

@@ -47,6 +47,12 @@ class Stage:
         return self.descriptor, [self.root.name, *name[len(str(self.root)) :].split("/")[1:]]
 
 
+def clear(roots: Iterable[str]) -> None:
+    """Remove what a try that was killed has left prepared."""
+    for root in roots:
+        remove_copy(Stage(Path(root), -1).new)
+
+
 @contextmanager
 def staged(roots: Sequence[str]) -> Iterator[dict[str, Stage]]:
     """Empty stages beside some paths; removed in the end, with what is left in them."""
@@ -57,7 +63,7 @@ def staged(roots: Sequence[str]) -> Iterator[dict[str, Stage]]:
             stage = Stage(path, -1)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                remove_copy(stage.new)
+                clear([root])
                 stage.new.mkdir(mode=0o700)
             except PermissionError as error:
                 raise InsufficientRights(

@@ -148,7 +148,7 @@ def test_a_selection_does_not_go_through_a_link_that_was_a_folder(
     (top / "conf.d").rename(tmp_path / "elsewhere")
     (top / "conf.d").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "app.conf").write_text("another's")
-    with pytest.raises(Refused, match="a folder above it is a link or a file now"):
+    with pytest.raises(Refused, match="a folder above it is none any more"):
         again(place, backup, Selection((f"{top}/conf.d/app",)))
     assert (tmp_path / "elsewhere" / "app.conf").read_text() == "another's"
     again(place, backup, Selection((f"{top}/conf.d", f"{top}/one")))
@@ -156,19 +156,48 @@ def test_a_selection_does_not_go_through_a_link_that_was_a_folder(
     assert (tmp_path / "elsewhere" / "app.conf").read_text() == "another's"
 
 
+def test_a_further_name_that_was_lost_is_a_link_again(place: ContentPlace, top: Path) -> None:
+    backup = place.back_up()
+    (top / "one").unlink()
+    done = again(place, backup, Selection((f"{top}/one",)))
+    assert (top / "one").read_text() == "linked"
+    said = f"files of their own now, since their other hard links were not selected: {top}/one"
+    assert done.notes == (said,)
+    again(place, backup, Selection((str(top),)))
+    assert (top / "one").stat().st_ino == (top / "conf.d" / "two").stat().st_ino
+    assert is_as_backed_up(place, backup)
+
+
+def test_paths_that_share_a_file_are_put_back_together(content_place: Make, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "own").write_text(name)
+    (tmp_path / "a" / "shared").write_text("one file")
+    os.link(tmp_path / "a" / "shared", tmp_path / "b" / "shared")
+    place = content_place({"kind": "files", "paths": [str(tmp_path / name) for name in ("a", "b", "c")]})
+    backup = place.back_up()
+    untouched = (tmp_path / "c").stat().st_ino
+    (tmp_path / "b" / "own").write_text("damaged")
+    again(place, backup)
+    assert is_as_backed_up(place, backup)
+    assert (tmp_path / "a" / "shared").stat().st_ino == (tmp_path / "b" / "shared").stat().st_ino
+    assert (tmp_path / "c").stat().st_ino == untouched
+
+
 def test_a_folder_that_was_lost_comes_back_whole(place: ContentPlace, top: Path) -> None:
     backup = place.back_up()
     os.system(f"rm -rf {top}/conf.d")  # noqa: S605 - a path of the test's own
-    again(place, backup, Selection((f"{top}/conf.d",)))
+    done = again(place, backup, Selection((f"{top}/conf.d",)))
     assert (top / "conf.d" / "app.conf").read_text() == "app"
+    assert done.notes == ()
     assert not is_as_backed_up(place, backup), "the other name of two was not selected, so it is a file of its own now"
     again(place, backup)
     assert is_as_backed_up(place, backup)
 
 
 STEPS = [
-    (put_back, "rename"), (put_back, "new_aside"), (put_back, "fill"), (stage, "remove_copy"), (chosen, "move"),
-    (chosen, "new_aside"), (chosen, "fill"), (chosen, "apply"),
+    (put_back, "clear"), (put_back, "fill"), (put_back, "new_aside"), (put_back, "rename"), (stage, "remove_copy"),
+    (chosen, "fill"), (chosen, "new_aside"), (chosen, "apply"), (chosen, "move"),
 ]  # fmt: skip
 
 

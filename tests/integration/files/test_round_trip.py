@@ -18,7 +18,7 @@ from include.recovery.content.port import Selection
 from include.recovery.files.content import digest_of
 from include.recovery.files.copies import copy_items
 from tests.fixtures.content import ContentPlace
-from tests.fixtures.trees import DEEP, HOLE, LATIN, LONG, plant, reopened
+from tests.fixtures.trees import DEEP, HOLE, LATIN, LONG, plant, reopen
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 Make = Callable[..., ContentPlace]
@@ -29,7 +29,8 @@ ROOT = os.geteuid() == 0
 def top(tmp_path: Path) -> Iterator[Path]:
     top = tmp_path / "etc"
     plant(top)
-    yield from (top for _ in reopened(top))
+    yield top
+    reopen(top)
 
 
 @pytest.fixture
@@ -80,6 +81,7 @@ def test_a_path_of_four_thousand_characters_is_kept(place: ContentPlace, top: Pa
     [
         (lambda top: (top / "a.conf").write_text("listen 81;\n"), "a.conf is not what was backed up"),
         (lambda top: (top / "a.conf").chmod(0o600), "a.conf is not what was backed up"),
+        (lambda top: (top / "shut").chmod(0o711), "shut is not what was backed up"),
         (lambda top: os.utime(top / "a.conf"), "a.conf is not what was backed up"),
         (lambda top: (top / "nothing").write_text("x"), "nothing has 1 bytes, and had 0"),
         (lambda top: (top / "nothing").unlink(), "nothing is missing"),
@@ -165,7 +167,6 @@ def test_owners_that_this_worker_cannot_set_are_compared_as_archived_and_called_
 
 
 @pytest.mark.skipif(not ROOT, reason="needs root: owners of others are set")
-@pytest.mark.demand("L13")
 def test_root_restores_owners_for_real(content_place: Make, tmp_path: Path) -> None:
     top = tmp_path / "etc"
     plant(top)

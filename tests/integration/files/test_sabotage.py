@@ -87,7 +87,7 @@ def back_up_meddled(place: ContentPlace, **acts: Callable[[], object]) -> Comple
 
 
 def test_a_large_file_that_changes_once_while_it_is_read_is_read_again(place: ContentPlace, top: Path) -> None:
-    backup = back_up_meddled(place, at5=lambda: (top / "big").open("ab").write(b"more"))
+    backup = back_up_meddled(place, at5=lambda: _append(top / "big", b"more"))
     folder = place.copy(backup)
     assert place.compare(backup, folder).identical
     assert (folder / "root" / str(top)[1:] / "big").read_bytes() == (top / "big").read_bytes()
@@ -135,7 +135,7 @@ def test_what_comes_goes_or_changes_while_the_rest_is_read_is_named(
 @pytest.mark.parametrize(
     ("act", "how"),
     [
-        (lambda log: log.open("a").write("another\n"), "changed after it was read"),
+        (lambda log: _append(log, b"another\n"), "changed after it was read"),
         (lambda log: log.unlink(), "vanished after it was read"),
         (lambda log: (log.parent / "app.log.1").touch(), "came while the rest was read"),
     ],
@@ -169,6 +169,15 @@ def test_a_log_that_is_written_all_the_time_is_kept_as_it_was_read(
     assert kept.startswith(before)
     assert (top / "big").read_bytes().startswith(kept)
     assert f"later states of {top}/big" in {each.what for each in backup.manifest.left_out}
+
+
+def test_a_file_that_may_change_is_not_kept_with_a_hole_where_it_was_cut(content_place: Make, top: Path) -> None:
+    place = content_place({
+        "kind": "files", "paths": [str(top)], "may_change": [{"path": "big", "why": "rotated"}],
+    })  # fmt: skip
+    backup = back_up_meddled(place, at5=lambda: os.truncate(top / "big", BIG - 100))
+    kept = (place.copy(backup) / "root" / str(top)[1:] / "big").read_bytes()
+    assert kept == (top / "big").read_bytes()
 
 
 @unprivileged
@@ -332,6 +341,11 @@ def _all_bytes(folder: Path) -> Iterator[tuple[Path, bytes]]:
     for path in folder.rglob("*"):
         if path.is_file():
             yield path, path.read_bytes()
+
+
+def _append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
 
 
 def _replaced(path: Path) -> None:
