@@ -35,7 +35,8 @@ def transfer(connection: ConnectionInfo, where: str, stop: threading.Event, writ
     env = {"PATH": os.environ.get("PATH", os.defpath)}
     if connection.password:
         env["REDISCLI_AUTH"] = connection.password
-    with _translated(where, stop), Crew(stop) as crew, crew.child(_command(connection), env=env, stdout="pipe") as child:
+    argv = _command(connection)
+    with _translated(where, stop), Crew(stop) as crew, crew.child(argv, env=env, stdout="pipe") as child:
         for piece in whole(_pieces(child.stdout), where):
             size += len(piece)
             write(piece)
