@@ -80,7 +80,7 @@ def test_a_copy_that_was_changed_is_told_by_document(site: MakeSite) -> None:
     folder = place.place.copy(backup)
     with scratch.client_of(scratch_server.running(folder)) as client:
         copy = client[place.name]
-        copy.orders.update_one({"_id": ObjectId(f"{5:024x}")}, {"$set": {"total": 1}})
+        copy.orders.update_one({"_id": ObjectId(f"{5:024x}")}, {"$set": {"total": 2.5}})
         copy.users.delete_one({"_id": "ann@example.org"})
         copy.users.insert_one({"_id": 8})
         copy.users.drop_indexes()
