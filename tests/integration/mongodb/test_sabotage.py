@@ -156,7 +156,7 @@ def test_a_server_that_goes_in_the_middle(site: MakeSite, tmp_path: Path) -> Non
     server = started(folder)
     with scratch.client_of(server) as client:
         place = site(server, client)
-        place.database.users.insert_many([{"_id": number, "text": os.urandom(900).hex()} for number in range(9000)])
+        place.database.users.insert_many([{"_id": number, "text": os.urandom(900).hex()} for number in range(5000)])
         shop = place.place
         gone = Meanwhile(lambda: os.kill(server.pid, signal.SIGKILL), part="c00001")
         with pytest.raises(SourceUnavailable, match="depot/shop: the MongoDB server cannot be reached or went away"):

@@ -30,9 +30,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 RUN = RunInfo(run_id="run-1", started_by="a test")
 
 
-@pytest.mark.parametrize(
-    ("spoil", "error"), [(flip, PartDamaged), (truncate, PartDamaged), (Path.unlink, PartMissing)]
-)
+@pytest.mark.parametrize(("spoil", "error"), [(flip, PartDamaged), (truncate, PartDamaged), (Path.unlink, PartMissing)])
 def test_an_rdb_that_is_damaged_or_gone(
     live: Live, place: ContentPlace, spoil: Callable[[Path], None], error: type[Exception]
 ) -> None:
@@ -77,9 +75,7 @@ def test_an_rdb_that_was_damaged_before_it_was_stored(
         pass
 
 
-def test_a_server_that_goes_in_the_middle(
-    tmp_path: Path, content_place: Callable[..., ContentPlace]
-) -> None:
+def test_a_server_that_goes_in_the_middle(tmp_path: Path, content_place: Callable[..., ContentPlace]) -> None:
     live = started(tmp_path / "fragile", ["rdb-key-save-delay 50", "rdbcompression no"])
     place = place_of(live, content_place)
     with live.client() as db, db.pipeline(transaction=False) as pipe:
@@ -98,9 +94,7 @@ def test_a_server_that_goes_in_the_middle(
 
 
 @pytest.mark.parametrize("connection", ["state_nosy", "state_wrong"])
-def test_a_login_that_may_not_copy(
-    live: Live, content_place: Callable[..., ContentPlace], connection: str
-) -> None:
+def test_a_login_that_may_not_copy(live: Live, content_place: Callable[..., ContentPlace], connection: str) -> None:
     place = place_of(live, content_place, connection=connection)
     for attempt in (lambda: place.verbs.precheck(place.workspace, place.system, place.source), place.back_up):
         with pytest.raises(InsufficientRights, match=r"depot/state: the Redis login may not") as caught:
