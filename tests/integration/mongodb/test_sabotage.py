@@ -24,10 +24,11 @@ from include.recovery.mongodb import scratch
 from include.recovery.sources.run_info import RunInfo
 from tests.fixtures.content import ContentPlace
 from tests.fixtures.sabotage import Meanwhile, flip, other_keyring, truncate, volume_of
-from tests.integration.mongodb.conftest import EMULATED, Site, started
+from tests.integration.mongodb.conftest import EMULATED, Site
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 MakeSite = Callable[..., Site]
+Start = Callable[..., scratch_server.Server]
 DOCUMENTS = 300
 RUN = RunInfo(run_id="run-1", started_by="a test")
 
@@ -105,13 +106,13 @@ def test_a_policy_can_accept_it_and_the_manifest_says_so(site: MakeSite) -> None
 
 
 @pytest.mark.demand("L11", emulated=EMULATED)
-def test_a_replica_set_is_read_as_of_one_moment(site: MakeSite, tmp_path: Path) -> None:
+def test_a_replica_set_is_read_as_of_one_moment(site: MakeSite, start: Start, tmp_path: Path) -> None:
     """nx-27017 has no past of its own: ``tests/fixtures/nx_server.py`` answers from a copy of the first read's moment.
 
     So this proves what the driver is asked for, in every read of a backup, and not how a replica set answers.
     """
     log = tmp_path / "finds"
-    server = started(tmp_path / "replicas", "--replica-set", "rs0", "--log", str(log))
+    server = start("--replica-set", "rs0", "--log", str(log))
     with scratch.client_of(server) as client:
         place = site(server, client)
         for name in ("first", "moving"):
@@ -127,7 +128,6 @@ def test_a_replica_set_is_read_as_of_one_moment(site: MakeSite, tmp_path: Path) 
         assert [each["find"] for each in finds] == ["first", "moving"]  # and nothing had to be read again
         assert "'level': 'snapshot'" in finds[0]["concern"]
         assert "atClusterTime" in finds[1]["concern"]
-    scratch_server.discard(tmp_path / "replicas")
     assert manifest.lsn is not None
     assert not [each for each in manifest.left_out if each.what.startswith("one moment")]
     backup = shop.again(manifest.id)
@@ -151,9 +151,8 @@ def test_a_collection_that_is_made_meanwhile(site: MakeSite) -> None:
     assert shop.backups() == []
 
 
-def test_a_server_that_goes_in_the_middle(site: MakeSite, tmp_path: Path) -> None:
-    folder = tmp_path / "fragile"
-    server = started(folder)
+def test_a_server_that_goes_in_the_middle(site: MakeSite, start: Start, tmp_path: Path) -> None:
+    server = start()
     with scratch.client_of(server) as client:
         place = site(server, client)
         place.database.users.insert_many([{"_id": number, "text": os.urandom(900).hex()} for number in range(5000)])
@@ -164,7 +163,6 @@ def test_a_server_that_goes_in_the_middle(site: MakeSite, tmp_path: Path) -> Non
     assert gone.done
     assert shop.backups() == []
     assert [path for path in (tmp_path / "primary").rglob("*") if "parts" in path.parts and path.is_file()] == []
-    scratch_server.discard(folder)
 
 
 def test_a_server_that_is_not_there(content_place: Callable[..., ContentPlace]) -> None:
@@ -195,8 +193,8 @@ def test_a_login_that_is_refused_is_told_without_its_password(
     assert "very secret" not in str(caught.value) + repr(caught.value.__cause__)
 
 
-def test_a_collection_that_may_not_be_read_is_named(site: MakeSite, tmp_path: Path) -> None:
-    server = started(tmp_path / "strict", "--forbid", "secrets")
+def test_a_collection_that_may_not_be_read_is_named(site: MakeSite, start: Start) -> None:
+    server = start("--forbid", "secrets")
     with scratch.client_of(server) as client:
         place = site(server, client)
         place.database.users.insert_one({"_id": 1})
@@ -207,7 +205,6 @@ def test_a_collection_that_may_not_be_read_is_named(site: MakeSite, tmp_path: Pa
         with pytest.raises(InsufficientRights, match="not authorized"):
             shop.back_up()
     assert shop.backups() == []
-    scratch_server.discard(tmp_path / "strict")
 
 
 def test_a_database_that_is_not_there_is_named(site: MakeSite) -> None:
