@@ -79,8 +79,8 @@ def translated(where: str) -> Iterator[None]:
     except OperationFailure as error:
         if error.code in _NO_RIGHTS:
             raise InsufficientRights(
-                f"{where}: the MongoDB login may not do this ({_said(error)}); a backup needs the roles "
-                "readAnyDatabase and clusterMonitor, putting back needs restore"
+                f"{where}: the MongoDB login may not do this ({_said(error)}); a backup needs the role "
+                "readAnyDatabase, putting back needs readWriteAnyDatabase and dbAdminAnyDatabase"
             ) from error
         if error.code in _SNAPSHOT_LOST:
             raise SourceError(

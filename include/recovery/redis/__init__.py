@@ -6,4 +6,6 @@
     content.py    keys as items: digests over what they hold, not over how a version of Redis encodes it
     inventory.py  all items of such a server
     put_back.py   keys put back on the live server, behind a backup of what is there
+
+What is measured is a server of the worker's own that was given the same bytes: the very moment that is stored.
 """

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     NoPermissionError,
@@ -18,12 +19,15 @@ from redis.exceptions import (
 from redis.exceptions import (
     TimeoutError as LinkSilent,
 )
+from redis.retry import Retry
 
 from include.recovery.connections import ConnectionInfo
 from include.recovery.errors import InsufficientRights, SourceError, SourceUnavailable
 
 _EXTRA = ("ssl", "ssl_ca_certs")
 SILENCE_SECONDS = 60.0
+_ONCE = Retry(NoBackoff(), 0)
+"""Who calls us tries again; a command that was sent twice might be done twice."""
 RIGHTS = "a backup needs the commands psync, sync, replconf, info, ping and select"
 
 
@@ -54,13 +58,15 @@ class Link:
         )
         return cls(redis.Redis(
             **where, username=connection.login or None, password=connection.password or None, db=database, protocol=2,
-            socket_connect_timeout=10, socket_timeout=SILENCE_SECONDS,
+            socket_connect_timeout=10, socket_timeout=SILENCE_SECONDS, retry=_ONCE,
         ))  # fmt: skip
 
     @classmethod
     def local(cls, socket: str, database: int = 0) -> Self:
         """To a scratch server."""
-        return cls(redis.Redis(unix_socket_path=socket, db=database, protocol=2, socket_timeout=SILENCE_SECONDS))
+        return cls(redis.Redis(
+            unix_socket_path=socket, db=database, protocol=2, socket_timeout=SILENCE_SECONDS, retry=_ONCE
+        ))  # fmt: skip
 
     def call(self, *command: Any) -> Any:
         """One command."""

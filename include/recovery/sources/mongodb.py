@@ -70,9 +70,7 @@ class MongodbKind:
         with _client(site) as client:
             yield from all_items(client, definitions(client, site.source), site.stop)
 
-    def restore(
-        self, site: MongodbSite, stored: Stored, folder: Path, only: Selection = EVERYTHING
-    ) -> Restored:
+    def restore(self, site: MongodbSite, stored: Stored, folder: Path, only: Selection = EVERYTHING) -> Restored:
         """Start a server in the folder and load the backup into it."""
         scratch_server.fresh(folder)
         wanted = load.concerned(load.stored_definitions(stored), only)
@@ -122,7 +120,7 @@ class MongodbKind:
         if connection is None:
             raise Refused(
                 f"{site.name}: nothing is put back, since the policy names no 'restore_connection'; name the "
-                "connection of a login with the role restore"
+                "connection of a login that may write"
             )
         with translated(site.name), client_of(site.connection(connection)) as client:
             return put_back(site, client, stored, only)

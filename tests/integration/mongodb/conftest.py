@@ -48,6 +48,20 @@ def started(folder: Path, *options: str) -> Server:
     return server
 
 
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers of a test's own, and ends them however the test ends."""
+    folders: list[Path] = []
+
+    def start(*options: str) -> Server:
+        folders.append(tmp_path / f"server-{len(folders)}")
+        return started(folders[-1], *options)
+
+    yield start
+    for folder in folders:
+        scratch_server.discard(folder)
+
+
 @pytest.fixture(scope="session")
 def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("mongodb") / "server"

@@ -1,14 +1,14 @@
-"""Putting back on the live server. No index is made here: nx-27017 names indexes after the collection they began in."""
+"""Putting back on the live server: collections exchanged, documents replaced, and what was there kept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from include.recovery.content.port import Selection
-from include.recovery.errors import Refused
+from include.recovery.errors import PartMissing, Refused
+from tests.fixtures.sabotage import volume_of
 from tests.integration.mongodb.conftest import Site
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -19,6 +19,7 @@ def _damaged(place: Site) -> str:
     """A backup's id, of what was there before the damage."""
     place.database.orders.insert_many([{"_id": number, "total": number} for number in range(1200)])
     place.database.users.insert_many([{"_id": number, "name": f"user {number}"} for number in range(5)])
+    place.database.users.create_index("name")
     place.database.gone.insert_one({"_id": "only"})
     place.database.same.insert_one({"_id": 1})
     backup = place.place.back_up()
@@ -84,14 +85,12 @@ def test_without_a_login_that_may_write_nothing_is_touched(site: MakeSite) -> No
     assert place.database.orders.count_documents({}) == 1000
 
 
-def test_a_part_that_is_gone_exchanges_nothing_of_its_collection(site: MakeSite, tmp_path: Path) -> None:
-    from include.recovery.errors import PartMissing
-    from tests.fixtures.sabotage import volume_of
-
+def test_a_part_that_is_gone_exchanges_nothing_of_its_collection(site: MakeSite) -> None:
     place = site()
     shop, backup = place.place, place.place.again(_damaged(place))
     volume_of(shop, backup, "c00002").unlink()  # of orders, the second by name
     with pytest.raises(PartMissing, match="c00002"):
         shop.verbs.put_back(shop.workspace, backup, leave="depot/shop")
     assert place.database.orders.count_documents({}) == 1000
-    assert _aside(place) == []
+    assert _aside(place) == []  # the first, which was gone, is there again
+    assert place.database.gone.count_documents({}) == 1

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from bson import Binary, ObjectId, Regex
+from bson import Binary, ObjectId
 
 from include.recovery.catalog.model import ProofLevel
 from include.recovery.content import scratch_server
@@ -22,16 +22,16 @@ MakeSite = Callable[..., Site]
 ORDERS = 2500
 
 
-def fill(site: Site) -> None:
+def fill(site: Site, orders: int = 20) -> None:
     """Documents of many types, more than one answer of the server holds."""
     site.database.orders.insert_many([
         {"_id": ObjectId(f"{number:024x}"), "user": f"user {number % 97}", "total": number / 7, "lines": [
             {"sku": f"s{number}", "count": number % 5, "gift": number % 2 == 0, "note": None},
-        ]} for number in range(ORDERS)
+        ]} for number in range(orders)
     ])  # fmt: skip
     site.database.users.insert_many([
         {"_id": "ann@example.org", "since": datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC), "tags": ["a", "ü", "日本"]},
-        {"_id": "bob@example.org", "photo": Binary(b"\x00\xff" * 50), "pattern": Regex("^b", "i"), "age": 41},
+        {"_id": "bob@example.org", "photo": Binary(b"\x00\xff" * 50), "age": 41},
         {"_id": 7, "nested": {"deep": {"er": [1, 2.5, {"x": "y"}]}}, "empty": {}, "list": []},
     ])  # fmt: skip
     site.database.users.create_index("since")
@@ -47,7 +47,7 @@ def test_every_document_comes_back(site: MakeSite) -> None:
         {"name": "one user is a number", "collection": "users", "filter": {"_id": 7}, "expect": 1},
         {"name": "nobody is called zoe", "collection": "users", "filter": {"_id": "zoe"}, "expect": 1},
     ])  # fmt: skip
-    fill(place)
+    fill(place, ORDERS)
     name, shop = place.name, place.place
     ready = shop.verbs.precheck(shop.workspace, shop.system, shop.source)
     assert ready.startswith("all 3 collections can be read, read twice")  # and the excluded one is none of them
@@ -62,12 +62,13 @@ def test_every_document_comes_back(site: MakeSite) -> None:
 
     place.database.orders.drop()
     place.database.users.delete_one({"_id": 7})
-    found = shop.compare(backup, shop.copy(backup))
+    folder = shop.copy(backup)
+    found = shop.compare(backup, folder)
     assert found.identical, found.differences
     assert found.verdict == f"identical: {ORDERS + 6:,} documents compared, every one equal"
     assert shop.again(backup.manifest.id).level is ProofLevel.IDENTICAL
 
-    checks = shop.verbs.validate(shop.workspace, backup, shop.copy(backup))
+    checks = shop.verbs.validate(shop.workspace, backup, folder)
     assert [check.outcome for check in checks] == [Outcome.PASSED, Outcome.PASSED, Outcome.FAILED]
     assert (checks[2].found, checks[2].expected) == ("0", "1")
 
@@ -79,7 +80,7 @@ def test_a_copy_that_was_changed_is_told_by_document(site: MakeSite) -> None:
     folder = place.place.copy(backup)
     with scratch.client_of(scratch_server.running(folder)) as client:
         copy = client[place.name]
-        copy.orders.update_one({"_id": ObjectId(f"{5:024x}")}, {"$set": {"total": 1}})
+        copy.orders.update_one({"_id": ObjectId(f"{5:024x}")}, {"$set": {"total": 2.5}})
         copy.users.delete_one({"_id": "ann@example.org"})
         copy.users.insert_one({"_id": 8})
         copy.users.drop_indexes()

@@ -69,11 +69,23 @@ def started(folder: Path, more: Sequence[str] = ()) -> Live:
 
 
 @pytest.fixture
-def live(tmp_path: Path) -> Iterator[Live]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Live]]:
+    """Starts servers with lines of configuration of their own, and ends them however the test ends."""
+    folders: list[Path] = []
+
+    def start(*more: str) -> Live:
+        folders.append(tmp_path / f"live-{len(folders)}")
+        return started(folders[-1], more)
+
+    yield start
+    for folder in folders:
+        scratch_server.discard(folder)
+
+
+@pytest.fixture
+def live(start: Callable[..., Live]) -> Live:
     """A server of a test's own."""
-    running = started(tmp_path / "live")
-    yield running
-    scratch_server.discard(running.folder)
+    return start()
 
 
 @pytest.fixture

@@ -55,8 +55,10 @@ def test_a_slash_in_a_name_cannot_be_taken_for_a_document() -> None:
     assert Definition("shop", "a/4%", "collection").namespace == "shop.a%2F4%25"
 
 
-@pytest.mark.parametrize("name", ["orders__before_20261121t190000z", "orders_1__before_20261121t190000z",
-                                  "orders__restored_20261121t190000z"])
+@pytest.mark.parametrize(
+    "name",
+    ["orders__before_20261121t190000z", "orders_1__before_20261121t190000z", "orders__restored_20261121t190000z"],
+)
 def test_what_was_kept_aside_is_known(name: str) -> None:
     assert re.search(ASIDE, name)
 

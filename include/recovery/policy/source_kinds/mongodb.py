@@ -19,9 +19,7 @@ class ExcludedCollection(PolicyModel):
         Line,
         Field(description="Shell pattern over database.collection.", examples=["labdojo.cache_*"]),
     ]
-    why: Annotated[
-        Line, Field(description="Why they may be missing after a recovery.", examples=["rebuilt on start"])
-    ]
+    why: Annotated[Line, Field(description="Why they may be missing after a recovery.", examples=["rebuilt on start"])]
 
 
 class DocumentsQuestion(PolicyModel):
@@ -109,9 +107,7 @@ class MongodbSource(ContentSource):
         tuple[DocumentsQuestion, ...],
         Field(
             description="Counts that a restored copy must have.",
-            examples=[
-                [{"name": "there are courses", "database": "labdojo", "collection": "courses", "at_least": 1}]
-            ],
+            examples=[[{"name": "there are courses", "database": "labdojo", "collection": "courses", "at_least": 1}]],
         ),
     ] = ()
 
