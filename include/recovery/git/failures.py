@@ -18,6 +18,7 @@ _GONE = (
     "invalid index-pack output", "network is unreachable", "no route to host",
 )  # fmt: skip
 _SHALLOW = ("shallow update", "shallow file", "is shallow", "from shallow")
+_TELLING = ("fatal:", "error:", "error ", "remote:", "missing", "denied", "failed", "refused", "rejected")
 _ABSENT = ("not found", "does not appear to be a git repository", "not a git repository", "access denied or repository")
 _DAMAGED = (
     "missing", "bad object", "corrupt", "unable to read", "broken link", "hash mismatch", "invalid object",
@@ -66,5 +67,5 @@ def shallow(said: str) -> str:
 def last_words(text: str) -> str:
     """The lines that say what is wrong, in one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if line.lower().startswith(("fatal:", "error:", "remote:", "missing"))] or lines
+    telling = [line for line in lines if any(word in line.lower() for word in _TELLING)] or lines
     return " ".join(telling[-3:])[-600:] or "git said nothing"

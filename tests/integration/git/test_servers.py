@@ -58,7 +58,7 @@ def test_over_http_with_everything(rich: Repo, http_server: HttpServer, content_
             (cache / "HEAD").unlink()
         rich.git("checkout", "--quiet", "trunk")
         commit = rich.commit("one more")
-        rich.git("push", "--quiet", bare, f"{commit}:refs/heads/trunk")
+        run_git(f"--git-dir={bare}", "fetch", "--quiet", rich.path, "+HEAD:refs/heads/trunk")
         again = place.back_up()
         assert again.manifest.lsn == commit
         assert same_refs(place.copy(again), bare)
