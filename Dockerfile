@@ -11,7 +11,7 @@ ARG POSTGRES_MAJORS="15 16 17 18"
 
 USER root
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends postgresql-common util-linux zstd \
+    && apt-get install -y --no-install-recommends postgresql-common util-linux zstd git openssh-client \
     && sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
     && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
     && apt-get install -y --no-install-recommends pgbackrest \

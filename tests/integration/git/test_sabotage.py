@@ -80,8 +80,14 @@ def test_missing_object(small: Repo, content_place: Place) -> None:
     red(content_place(of(small)), f"git fsck finds it damaged: .*missing blob {blob}", at_once=False)
 
 
+def test_unreadable_object(small: Repo, content_place: Place) -> None:
+    blob = small.git("rev-parse", "HEAD:README")
+    (small.own / "objects" / blob[:2] / blob[2:]).chmod(0)
+    red(content_place(of(small)), f"git fsck finds it damaged: .*{blob}", at_once=False)
+
+
 def test_damaged_pack(small: Repo, content_place: Place) -> None:
-    """``git bundle create`` copies such a pack without a look at it."""
+    """One bit of a pack is another."""
     small.commit("large", {"large": bytes(hashlib.sha512(b"%d" % n).digest()[0] for n in range(9000))})
     small.git("gc", "--quiet")
     (pack,) = (small.own / "objects" / "pack").glob("*.pack")
