@@ -13,7 +13,7 @@ ARG POSTGRES_MAJORS="15 16 17 18"
 
 USER root
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends iproute2 postgresql-common prometheus util-linux zstd \
+    && apt-get install -y --no-install-recommends git iproute2 openssh-client postgresql-common prometheus util-linux zstd \
     && sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
     && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
     && apt-get install -y --no-install-recommends pgbackrest redis-server \

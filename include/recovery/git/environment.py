@@ -33,6 +33,8 @@ _CONFIGURATION = {
     "http.followRedirects": "false",
     "http.lowSpeedLimit": "1000",
     "http.lowSpeedTime": "60",
+    # Each fetch leaves a pack, and packs are counted.
+    "fetch.unpackLimit": "1",
     # Memory stays flat, however many versions of a large file there are.
     "pack.windowMemory": "64m",
     "pack.deltaCacheSize": "64m",

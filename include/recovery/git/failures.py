@@ -18,11 +18,21 @@ _GONE = (
     "invalid index-pack output", "network is unreachable", "no route to host",
 )  # fmt: skip
 _SHALLOW = ("shallow update", "shallow file", "is shallow", "from shallow")
+_TELLING = ("fatal:", "error:", "error ", "remote:", "missing", "denied", "failed", "refused", "rejected")
 _ABSENT = ("not found", "does not appear to be a git repository", "not a git repository", "access denied or repository")
 _DAMAGED = (
     "missing", "bad object", "corrupt", "unable to read", "broken link", "hash mismatch", "invalid object",
     "does not point to a valid object", "could not read", "inflate", "sha1 mismatch", "hash-path mismatch",
     "bad tree", "error in ",
+)  # fmt: skip
+_MEANINGS: tuple[tuple[tuple[str, ...], type[LifeboatError], str], ...] = (
+    (("certificate",), SourceError, "name its authority in the connection's 'ca_bundle', if it is the right host"),
+    (_DENIED, InsufficientRights,
+     "correct the connection's login, password, key or host key, or what that account may do"),
+    (("redirect",), SourceError, "write the new address into the policy, since redirects are not followed"),
+    (_GONE, SourceUnavailable, "try again when the server answers"),
+    (_ABSENT, SourceError, "correct the address, or what the connection's account may see"),
+    (_DAMAGED, SourceError, "the repository is damaged: restore it from the newest backup"),
 )  # fmt: skip
 
 
@@ -38,18 +48,9 @@ def meaning(error: ToolFailed, where: str, doing: str) -> LifeboatError:
         return SourceUnavailable(f"{what}: git was ended by signal {-error.exit_code}; try again")
     if any(each in words for each in _SHALLOW):
         return SourceError(f"{what}: {shallow(said)}")
-    if any(each in words for each in _DENIED):
-        return InsufficientRights(
-            f"{what}: {said}; correct the connection's login, password, key or host key, or what that account may do"
-        )
-    if "redirect" in words:
-        return SourceError(f"{what}: {said}; write the new address into the policy, since redirects are not followed")
-    if any(each in words for each in _GONE):
-        return SourceUnavailable(f"{what}: {said}; try again when the server answers")
-    if any(each in words for each in _ABSENT):
-        return SourceError(f"{what}: {said}; correct the address, or what the connection's account may see")
-    if any(each in words for each in _DAMAGED):
-        return SourceError(f"{what}: {said}; the repository is damaged: restore it from the newest backup")
+    for signs, kind, advice in _MEANINGS:
+        if any(each in words for each in signs):
+            return kind(f"{what}: {said}; {advice}")
     named = ToolFailed(error.tool, error.exit_code, error.stderr)
     named.args = (f"{what}: {error}",)
     return named
@@ -66,5 +67,5 @@ def shallow(said: str) -> str:
 def last_words(text: str) -> str:
     """The lines that say what is wrong, in one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if line.lower().startswith(("fatal:", "error:", "remote:", "missing"))] or lines
+    telling = [line for line in lines if any(word in line.lower() for word in _TELLING)] or lines
     return " ".join(telling[-3:])[-600:] or "git said nothing"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 
 from include.lab.ports import LOOPBACK, free_ports, listens
+from include.lab.tls import Certificates
 
 LOGIN, PASSWORD = "backup-robot", "s3cret: wi'th \"odd\" $signs"
 _PERSON = {
@@ -152,11 +155,12 @@ class HttpServer:
 
     root: Path
     port: int
+    scheme: str = "http"
     seen: list[str] = field(default_factory=list)
     break_after: int | None = None
 
     def url(self, name: str) -> str:
-        return f"http://{LOOPBACK}:{self.port}/{name}"
+        return f"{self.scheme}://{LOOPBACK}:{self.port}/{name}"
 
     def connection(self, **more: Any) -> dict[str, Any]:
         return {"code": {"login": LOGIN, "password": PASSWORD, **more}}
@@ -165,7 +169,23 @@ class HttpServer:
 @pytest.fixture
 def http_server(tmp_path: Path) -> Iterator[HttpServer]:
     """Serves the bare repositories below ``tmp_path/served``; pushing is allowed."""
-    served = HttpServer(tmp_path / "served", free_ports(1)[0])
+    with serving(tmp_path / "served", None) as served:
+        yield served
+
+
+@pytest.fixture
+def https_server(tmp_path: Path, certificates: Certificates) -> Iterator[HttpServer]:
+    """The same over TLS, with a certificate of an authority that no machine knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.certificate, certificates.key)
+    with serving(tmp_path / "served", context) as served:
+        yield served
+
+
+@contextmanager
+def serving(root: Path, context: ssl.SSLContext | None) -> Iterator[HttpServer]:
+    """Serve the bare repositories below a folder."""
+    served = HttpServer(root, free_ports(1)[0], "https" if context else "http")
     served.root.mkdir()
     right = "Basic " + base64.b64encode(f"{LOGIN}:{PASSWORD}".encode()).decode()
 
@@ -213,6 +233,8 @@ def http_server(tmp_path: Path) -> Iterator[HttpServer]:
             return body
 
     server = ThreadingHTTPServer((LOOPBACK, served.port), Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield served

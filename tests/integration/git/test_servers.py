@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from include.lab.ports import LOOPBACK, free_ports, listens
+from include.lab.tls import Certificates
 from include.recovery.errors import InsufficientRights, SourceError, SourceUnavailable
 from include.recovery.evidence.model import Outcome
 from tests.fixtures.content import ContentPlace
@@ -58,7 +59,7 @@ def test_over_http_with_everything(rich: Repo, http_server: HttpServer, content_
             (cache / "HEAD").unlink()
         rich.git("checkout", "--quiet", "trunk")
         commit = rich.commit("one more")
-        rich.git("push", "--quiet", bare, f"{commit}:refs/heads/trunk")
+        run_git(f"--git-dir={bare}", "fetch", "--quiet", rich.path, "+HEAD:refs/heads/trunk")
         again = place.back_up()
         assert again.manifest.lsn == commit
         assert same_refs(place.copy(again), bare)
@@ -70,6 +71,26 @@ def _damage(cache: Path) -> None:
     content[len(content) // 2] ^= 1
     pack.chmod(0o600)
     pack.write_bytes(content)
+
+
+def test_over_https_with_an_authority_of_ones_own(
+    small: Repo, https_server: HttpServer, content_place: Place, certificates: Certificates
+) -> None:
+    bare = publish(small, https_server.root)
+    login = https_server.connection(extra={"ca_bundle": str(certificates.authority)})
+    place = content_place(remote(https_server.url("labdojo.git")), connections=login)
+    _, folder = place.prove()
+    assert same_refs(folder, bare)
+
+
+def test_a_server_whose_certificate_nobody_vouches_for_gets_no_password(
+    small: Repo, https_server: HttpServer, content_place: Place
+) -> None:
+    publish(small, https_server.root)
+    place = content_place(remote(https_server.url("labdojo.git")), connections=https_server.connection())
+    with pytest.raises(SourceError, match="certificate"):
+        place.back_up()
+    assert https_server.seen == []
 
 
 def test_detached_head_on_a_server(small: Repo, http_server: HttpServer, content_place: Place) -> None:

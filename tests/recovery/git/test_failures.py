@@ -22,6 +22,7 @@ from include.recovery.git.failures import meaning
     ("fatal: not a git repository (or any of the parent directories): .git", SourceError),
     ("error: missing blob object '1234'\nfatal: missing blob", SourceError),
     (" ! [rejected] main -> main (shallow update not allowed)", SourceError),
+    ("fatal: unable to access 'https://h/': server certificate verification failed. CAfile: none", SourceError),
     ("fatal: something else", ToolFailed),
 ])  # fmt: skip
 def test_failures_have_a_kind_and_name_the_repository(said: str, kind: type[LifeboatError]) -> None:
