@@ -172,10 +172,14 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refusal(401, "Unauthorized", "Unauthorized")
         if request.kind is None:
             return
-        namespace = request.namespace or ""
-        if not any(rule.allows(request.verb, request.kind.name, namespace) for rule in rules):
-            where = f' in the namespace "{namespace}"' if namespace else " at the cluster scope"
-            raise Refusal(403, "Forbidden", f'cannot {request.verb} resource "{request.kind.plural}"{where}')
+        namespace, verbs = request.namespace or "", [request.verb]
+        applies = "apply-patch" in (self.headers.get("Content-Type") or "")
+        if applies and self.server.store.find(Key(request.kind.name, namespace, request.name or "")) is None:
+            verbs.append("create")
+        for verb in verbs:
+            if not any(rule.allows(verb, request.kind.name, namespace) for rule in rules):
+                where = f' in the namespace "{namespace}"' if namespace else " at the cluster scope"
+                raise Refusal(403, "Forbidden", f'cannot {verb} resource "{request.kind.plural}"{where}')
         if request.verb not in request.kind.verbs:
             raise Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 

@@ -203,6 +203,13 @@ def test_tokens_and_rights(serve: Callable[..., Client]) -> None:
     assert client.get(MAPS, headers={"Authorization": "Bearer x"}).status_code == 401
 
 
+def test_applying_what_is_not_there_is_creating(serve: Callable[..., Client]) -> None:
+    client = serve(rules=[Rule(verbs=("get", "patch"))])
+    refused = client.patch(f"{MAPS}/a", params={"fieldManager": "m"}, headers=APPLY, json=config_map())
+    assert "cannot create" in refused.json()["message"]
+    assert client.patch(f"{MAPS}/kube-root-ca.crt", headers=APPLY, json=config_map("kube-root-ca.crt")).is_success
+
+
 def test_it_remembers(tmp_path: Path) -> None:
     first = Store(tmp_path / "objects")
     kind = first.kind("", "configmaps")

@@ -12,7 +12,7 @@ from include.recovery.kubernetes.cleaning import cleaned
 from include.recovery.kubernetes.client import APPLY, MERGE, Answered, Api
 from include.recovery.kubernetes.difference import Differ
 from include.recovery.kubernetes.discovery import ApiKind, served
-from include.recovery.kubernetes.document import Object, canonical, group_of, kind_of, name_of
+from include.recovery.kubernetes.document import Object, canonical, group_of, kind_of, name_of, same
 
 _ESTABLISHED_SECONDS = 60
 _CONFLICTS = 3
@@ -142,7 +142,7 @@ def merge_patch(current: Object, wanted: Object) -> Object:
         if isinstance(value, dict) and isinstance(before, dict):
             if inner := merge_patch(before, value):
                 change[key] = inner
-        elif key not in current or before != value:
+        elif key not in current or not same(before, value):
             change[key] = value
     return change
 

@@ -29,6 +29,10 @@ def test_the_patch_leads_from_one_to_the_other(current: dict[str, Any], wanted: 
     assert merge(current, merge_patch(current, wanted)) == wanted
 
 
+def test_one_and_true_are_not_the_same() -> None:
+    assert merge_patch({"a": [1], "b": 1}, {"a": [True], "b": True}) == {"a": [True], "b": True}
+
+
 @given(MAPS)
 def test_nothing_to_change_is_an_empty_patch(current: dict[str, Any]) -> None:
     assert merge_patch(current, current) == {}
