@@ -293,11 +293,19 @@ def _discovery(store: Store, path: str) -> Object:
 
 
 def _group(store: Store, group: str) -> Object:
-    names = dict.fromkeys(version for kind in store.kinds() if kind.group == group for version in kind.versions)
+    names = sorted({version for kind in store.kinds() if kind.group == group for version in kind.versions}, key=_age)
     versions = [{"groupVersion": f"{group}/{name}", "version": name} for name in names]
     if not versions:
         raise Refusal(404, "NotFound", "the server could not find the requested resource")
     return {"name": group, "versions": versions, "preferredVersion": versions[0]}
+
+
+def _age(version: str) -> tuple[int, int, int]:
+    """By which versions are sorted, the preferred one first: v2, v1, v1beta1, v2alpha1, v1alpha1."""
+    found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
+    if found is None:
+        return 3, 0, 0
+    return {None: 0, "beta": 1, "alpha": 2}[found[2]], -int(found[1]), -int(found[3] or 0)
 
 
 def _body(body: bytes) -> Object:

@@ -55,6 +55,7 @@ class Store:
     def __init__(self, folder: Path | None = None, establish_seconds: float = 0) -> None:
         self._folder, self._establish = folder, establish_seconds
         self._history: dict[Key, list[tuple[int, Object | None]]] = {}
+        self._keys: dict[str, set[Key]] = {}
         self._owners: dict[Key, Owners] = {}
         self._established: dict[str, float] = {}
         self.revision, self.compacted = 1, 0
@@ -94,7 +95,7 @@ class Store:
 
     def objects(self, kind: str, namespace: str | None = None, at: int | None = None) -> Iterator[Object]:
         """Those of a kind, as they were at a revision, in order."""
-        for key in sorted(key for key in list(self._history) if key.kind == kind):
+        for key in sorted(self._keys.get(kind, set()).copy()):
             found = self.find(key, at) if namespace in {None, key.namespace} else None
             if found is not None:
                 yield self._with_status(found)
@@ -158,6 +159,7 @@ class Store:
         with self.lock:
             self.compacted = self.revision
             self._history = {key: rows[-1:] for key, rows in self._history.items() if rows[-1][1] is not None}
+            self._keys = {kind: keys & self._history.keys() for kind, keys in self._keys.items()}
 
     def _write(
         self, kind: Kind, key: Key, live: Object | None, found: Object, manager: str, *, dry: bool,
@@ -189,7 +191,8 @@ class Store:
         self._fill(kind, found)
         if live is not None and _content(live) == _content(found):
             return live
-        metadata["managedFields"] = [{"manager": manager, "operation": "Update", "fieldsType": "FieldsV1"}]
+        entry = {"manager": manager, "operation": "Update", "apiVersion": found["apiVersion"]}
+        metadata["managedFields"] = [{**entry, "fieldsType": "FieldsV1", "fieldsV1": {}}]
         if dry:
             return found
         owned = owners if owners is not None else dict(self._owners.get(key, {}))
@@ -205,6 +208,7 @@ class Store:
         self.revision += 1
         found["metadata"]["resourceVersion"] = str(self.revision)
         self._history.setdefault(key, []).append((self.revision, found))
+        self._keys.setdefault(key.kind, set()).add(key)
         if key.kind == "apiextensions.k8s.io/CustomResourceDefinition":
             self._established.setdefault(key.name, time.monotonic() + self._establish)
         if self._folder is not None:
@@ -283,6 +287,7 @@ class Store:
     def _load(self, row: Object) -> None:
         key, found = Key(*row["key"]), row["object"]
         self._history[key] = [(int(found["metadata"]["resourceVersion"]), found)]
+        self._keys.setdefault(key.kind, set()).add(key)
         self._owners[key] = {tuple(path): manager for path, manager in row["owners"]}
         self.revision = max(self.revision, int(found["metadata"]["resourceVersion"]))
         self.compacted = self.revision

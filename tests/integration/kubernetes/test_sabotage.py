@@ -154,7 +154,7 @@ def test_an_object_that_changes_between_pages(place: Make, cluster: Cluster, sma
     cluster.server.trouble = change
     _, folder = here.prove()
     maps = folder / "namespaces/todo/core/ConfigMap"
-    assert 'n: "4"' in (maps / "many-4.yaml").read_text()
+    assert '"n": "4"' in (maps / "many-4.yaml").read_text()
     assert (maps / "settings.yaml").exists()
     assert not (maps / "zz-new.yaml").exists()
 

@@ -85,6 +85,10 @@ def test_text_that_another_parser_would_take_for_something_else_is_quoted(value:
     assert line.split(": ", 1)[1][0] in '"|'
 
 
+def test_a_key_that_another_parser_would_take_for_truth_is_quoted() -> None:
+    assert '  "n": a\n' in text_of(thing(spec={"n": "a"}))
+
+
 def test_text_is_for_people() -> None:
     text = text_of(thing(spec={"zone": "eu-west-1", "script": "set -e\nrun\n", "aname": 1}))
     assert text.splitlines()[:3] == ["apiVersion: apps/v1", "kind: Deployment", "metadata:"]
