@@ -134,22 +134,24 @@ class Api:
             if self._stop.is_set():
                 raise Stopped
             try:
-                answer = self._http.request(
+                with self._http.stream(
                     method, path, params=dict(query), content=content, headers={"Content-Type": kind} if kind else None
-                )
+                ) as answer:
+                    # Not ``read``: it would keep the bytes in the answer, which lives until cycles are collected.
+                    given = b"".join(answer.iter_bytes())
             except httpx.HTTPError as error:
                 raise SourceUnavailable(
                     f"{self.where} went away or does not answer ({type(error).__name__}) while {what} was asked for; "
                     f"see whether {self.address} can be reached from this worker"
                 ) from error
             if answer.status_code not in _BUSY or tried == _TRIES:
-                return self._value(answer, what)
+                return self._value(answer, given, what)
             self._stop.wait(_seconds(answer))
         raise AssertionError
 
-    def _value(self, answer: httpx.Response, what: str) -> Object:
+    def _value(self, answer: httpx.Response, given: bytes, what: str) -> Object:
         try:
-            value = answer.json()
+            value = json.loads(given)
         except ValueError:
             value = None
         if answer.is_success:

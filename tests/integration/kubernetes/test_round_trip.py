@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -238,6 +240,26 @@ def test_a_long_name_and_large_lists(place: Make, cluster: Cluster) -> None:
     assert len(list((folder / "namespaces/todo/core/ConfigMap").iterdir())) == 601
     only = Selection((f"namespaces/todo/rbac.authorization.k8s.io/Role/{'ü' * 200}",))
     assert here.compare(backup, here.copy(backup, only), only).compared_rows == 1
+
+
+def test_memory_is_that_of_one_list_whatever_their_number(place: Make, cluster: Cluster) -> None:
+    for number in range(10):
+        cluster.put("v1", "Namespace", f"big-{number}", None)
+        for each in range(20):
+            cluster.put("v1", "ConfigMap", f"m-{each}", f"big-{number}", data={"a": "x" * 50_000})
+    here = place(kinds=["core/ConfigMap"], cluster_kinds=[])
+
+    def peak(*namespaces: str) -> int:
+        site = replace(here.site, source=here.site.source.model_copy(update={"namespaces": namespaces}))
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in here.impl.live_items(site)) >= 20
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak("big-0")  # what is loaded once
+    assert peak("big-*") < 1.5 * peak("big-0")
 
 
 @pytest.mark.demand("A5", emulated=EMULATED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -185,6 +187,34 @@ def test_a_moment_that_is_forgotten_between_pages(
         names = sorted(path.stem for path in (folder / "namespaces/todo/core/ConfigMap").iterdir())
         assert names == [*(f"many-{number}" for number in range(5)), "settings"]
         assert "later-1" in (folder / "namespaces/todo/core/ConfigMap/many-4.yaml").read_text()
+
+
+def test_a_page_of_another_moment(place: Make, cluster: Cluster, small_pages: None) -> None:
+    """A server that goes on with what is there now: never half of one moment and half of another."""
+    many(cluster)
+    here = place()
+    drifted = False
+
+    def drift(request: Request) -> Trouble | None:
+        nonlocal drifted
+        if (
+            request.kind is not None
+            and request.kind.kind == "ConfigMap"
+            and "continue" in request.query
+            and not drifted
+        ):
+            drifted = True
+            cluster.change("core/ConfigMap", "many-0", {"data": {"n": "later"}})
+            cluster.change("core/ConfigMap", "many-4", {"data": {"n": "later"}})
+            moment = json.loads(base64.urlsafe_b64decode(request.query["continue"]))
+            moment["revision"] = cluster.store.revision
+            request.query["continue"] = base64.urlsafe_b64encode(json.dumps(moment).encode()).decode()  # type: ignore[index]
+        return None
+
+    cluster.server.trouble = drift
+    _, folder = here.prove()
+    maps = folder / "namespaces/todo/core/ConfigMap"
+    assert ["later" in (maps / f"many-{number}.yaml").read_text() for number in (0, 4)] == [True, True]
 
 
 def test_a_namespace_that_is_removed_meanwhile(place: Make, cluster: Cluster) -> None:
