@@ -17,7 +17,8 @@ import pytest
 
 from include.lab.kubernetes_api import ApiServer, Rights, Rule
 from include.lab.kubernetes_kinds import DAPR, SEALED_SECRETS, Kind
-from include.lab.kubernetes_store import Key, Object, Refusal, Store
+from include.lab.kubernetes_rules import Key, Object, Refusal
+from include.lab.kubernetes_store import Store
 from include.recovery.content.inventory import measured
 from include.recovery.kubernetes.document import kind_of
 from tests.fixtures.content import ContentPlace

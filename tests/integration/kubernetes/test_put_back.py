@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from include.lab.kubernetes_api import Request, Trouble
+from include.lab.kubernetes_answers import Request
+from include.lab.kubernetes_api import Trouble
 from include.recovery.content.parts import StoredParts
 from include.recovery.content.port import PutBack, Selection
 from include.recovery.errors import InsufficientRights, LifeboatError, Refused, SourceError, SourceUnavailable
@@ -265,14 +266,14 @@ def test_what_the_cluster_makes_of_it_is_told(place: Make, cluster: Cluster) -> 
     here = place()
     backup = here.back_up()
     cluster.remove("core/ConfigMap", "settings")
-    fill = cluster.store._fill
+    fill = cluster.store.fill
 
     def webhook(kind: object, found: dict) -> None:  # type: ignore[type-arg]
         fill(kind, found)  # type: ignore[arg-type]
         if found["kind"] == "ConfigMap":
             found["data"]["injected"] = "yes"
 
-    cluster.store._fill = webhook  # type: ignore[method-assign, assignment]
+    cluster.store.fill = webhook  # type: ignore[assignment]
     (note, *_) = put_back(here, backup, "namespaces/todo/core/ConfigMap/").notes
     assert note.endswith('made it differ from the backup: + data.injected: "yes"')
 

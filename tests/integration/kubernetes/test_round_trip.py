@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from include.lab.kubernetes_api import Request
+from include.lab.kubernetes_answers import Request
 from include.recovery.content.port import Selection
 from include.recovery.evidence.model import Outcome
 from include.recovery.kubernetes.document import path_of

@@ -11,7 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from include.lab.kubernetes_api import Request, Rule, Trouble
+from include.lab.kubernetes_answers import Request
+from include.lab.kubernetes_api import Rule, Trouble
 from include.recovery.catalog.model import ProofLevel
 from include.recovery.errors import BackupCorrupt, InsufficientRights, KeyUnavailable, SourceError, SourceUnavailable
 from include.recovery.jobs import Stopped
