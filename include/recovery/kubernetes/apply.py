@@ -75,6 +75,8 @@ class Applier:
 
         :return: why it refuses, without any value of a Secret; None when it would accept.
         """
+        if live is not None and live["metadata"].get("deletionTimestamp"):
+            return f"{placed.name}: it is being deleted there; put back again when it is gone"
         try:
             answer = self._apply(placed, dry_run=True)
             if live is not None and not _equal(answer, placed.wanted):

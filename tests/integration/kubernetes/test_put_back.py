@@ -186,6 +186,19 @@ def test_a_custom_kind_without_its_definition_is_refused(place: Make, start_clus
         put_back(here, backup, "namespaces/todo/core/ConfigMap/")
 
 
+@pytest.mark.parametrize("kind", ["core/Namespace", "core/ConfigMap"])
+def test_what_is_just_being_deleted_is_in_the_way(place: Make, cluster: Cluster, kind: str) -> None:
+    here = place()
+    backup = here.back_up()
+    change = {"metadata": {"deletionTimestamp": "2026-11-21T00:00:00Z"}}
+    if kind == "core/Namespace":
+        cluster.change(kind, "todo", change, None)
+    else:
+        cluster.change(kind, "settings", change)
+    with pytest.raises(Refused, match=f"so nothing was changed.*{kind}/.*: it is being deleted there"):
+        put_back(here, backup)
+
+
 def test_a_refusal_behind_new_definitions_names_what_was_made(
     place: Make, cluster: Cluster, start_cluster: Callable[..., Cluster]
 ) -> None:

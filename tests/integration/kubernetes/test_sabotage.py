@@ -128,6 +128,13 @@ def test_a_group_that_does_not_answer_can_be_excluded(place: Make, cluster: Clus
     assert {row.what: row.why for row in backup.manifest.left_out}["policy/*"] == "its server is broken"
 
 
+def test_a_broken_server_of_metrics_is_nobodys_concern(place: Make, cluster: Cluster) -> None:
+    here = place()
+    cluster.server.trouble = lambda request: 503 if request.path == "/apis/metrics.k8s.io/v1beta1" else None
+    backup, _ = here.prove()
+    assert "metrics.k8s.io/*" in {row.what for row in backup.manifest.left_out}
+
+
 def test_a_wrong_token(place: Make, cluster: Cluster) -> None:
     here = place()
     here.turn_to(cluster, "wrong-token")

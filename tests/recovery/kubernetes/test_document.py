@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.recovery.errors import BackupCorrupt
@@ -30,6 +30,7 @@ def thing(name: str = "x", namespace: str | None = "todo", **more: Any) -> dict[
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, **more}
 
 
+@settings(max_examples=60)
 @given(VALUES)
 def test_an_object_comes_back_from_its_text(value: Any) -> None:
     found = thing(spec={"value": value})
