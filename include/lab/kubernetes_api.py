@@ -17,6 +17,7 @@ import argparse
 import hmac
 import json
 import ssl
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -77,7 +78,13 @@ class ApiServer(ThreadingHTTPServer):
         self.trouble: Callable[[Request], Trouble | None] = lambda _: None
         super().__init__((LOOPBACK, port), _Handler)
         if tls is not None:
-            self.socket = tls.wrap_socket(self.socket, server_side=True)
+            # Handshakes belong to the threads that serve: a client that is silent must not keep others out.
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that go away are no news."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     @property
     def url(self) -> str:

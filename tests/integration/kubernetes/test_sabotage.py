@@ -18,6 +18,7 @@ from include.recovery.errors import BackupCorrupt, InsufficientRights, KeyUnavai
 from include.recovery.jobs import Stopped
 from include.recovery.keys.envelope import Keyring
 from include.recovery.keys.escrow import EscrowWrapper
+from tests.fixtures.kubectl import server_tls
 from tests.integration.kubernetes.conftest import TOKEN, Cluster, KubernetesPlace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -59,7 +60,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_that_is_gone(place: Make, cluster: Cluster) -> None:
     here = place()
     cluster.stop()
-    fails(here, SourceUnavailable, r"connection cluster went away or does not answer \(ConnectError\)")
+    fails(here, SourceUnavailable, r"connection cluster went away or does not answer \(ConnectError: .*refused")
 
 
 def test_a_server_that_goes_away_in_the_middle_of_a_list(place: Make, cluster: Cluster, small_pages: None) -> None:
@@ -133,6 +134,13 @@ def test_a_broken_server_of_metrics_is_nobodys_concern(place: Make, cluster: Clu
     cluster.server.trouble = lambda request: 503 if request.path == "/apis/metrics.k8s.io/v1beta1" else None
     backup, _ = here.prove()
     assert "metrics.k8s.io/*" in {row.what for row in backup.manifest.left_out}
+
+
+def test_a_server_that_nobody_vouches_for(place: Make, start_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
+    tls, _ = server_tls(tmp_path / "tls")
+    here = place()
+    here.turn_to(start_cluster(tls=tls))
+    fails(here, SourceUnavailable, "CERTIFICATE_VERIFY_FAILED")
 
 
 def test_a_wrong_token(place: Make, cluster: Cluster) -> None:
