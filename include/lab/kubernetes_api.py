@@ -14,25 +14,22 @@ The file of tokens is a JSON object of token to a list of rules; a rule is a JSO
 from __future__ import annotations
 
 import argparse
-import base64
 import hmac
 import json
-import re
 import ssl
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from include.lab.kubernetes_kinds import Kind
-from include.lab.kubernetes_store import Key, Object, Refusal, Store
+from include.lab.kubernetes_answers import Request, discovery, resource
+from include.lab.kubernetes_rules import Key, Object, Refusal
+from include.lab.kubernetes_store import Store
 from include.lab.ports import LOOPBACK
-
-VERSION = "v1.34.0-lab"
-_REQUIREMENT = re.compile(r"\s*(!?)([^\s=!,()]+)\s*(?:(==|=|!=|in|notin)\s*(\([^)]*\)|[^,]*))?\s*(?:,|$)")
 
 
 @dataclass(frozen=True)
@@ -47,24 +44,6 @@ class Rule:
         """Whether it is allowed."""
         asked = ((verb, self.verbs), (kind, self.kinds), (namespace, self.namespaces))
         return all(any(fnmatchcase(each, pattern) for pattern in patterns) for each, patterns in asked)
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request.
-
-    :param verb: as rights name it.
-    :param kind: what it is for; None for discovery.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    verb: str = ""
-    kind: Kind | None = None
-    namespace: str | None = None
-    name: str | None = None
-    part: str | None = None
 
 
 Trouble = int | Literal["cut"]
@@ -99,7 +78,13 @@ class ApiServer(ThreadingHTTPServer):
         self.trouble: Callable[[Request], Trouble | None] = lambda _: None
         super().__init__((LOOPBACK, port), _Handler)
         if tls is not None:
-            self.socket = tls.wrap_socket(self.socket, server_side=True)
+            # Handshakes belong to the threads that serve: a client that is silent must not keep others out.
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that go away are no news."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     @property
     def url(self) -> str:
@@ -172,140 +157,26 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refusal(401, "Unauthorized", "Unauthorized")
         if request.kind is None:
             return
-        namespace = request.namespace or ""
-        if not any(rule.allows(request.verb, request.kind.name, namespace) for rule in rules):
-            where = f' in the namespace "{namespace}"' if namespace else " at the cluster scope"
-            raise Refusal(403, "Forbidden", f'cannot {request.verb} resource "{request.kind.plural}"{where}')
+        namespace, verbs = request.namespace or "", [request.verb]
+        applies = "apply-patch" in (self.headers.get("Content-Type") or "")
+        if applies and self.server.store.find(Key(request.kind.name, namespace, request.name or "")) is None:
+            verbs.append("create")
+        for verb in verbs:
+            if not any(rule.allows(verb, request.kind.name, namespace) for rule in rules):
+                where = f' in the namespace "{namespace}"' if namespace else " at the cluster scope"
+                raise Refusal(403, "Forbidden", f'cannot {verb} resource "{request.kind.plural}"{where}')
         if request.verb not in request.kind.verbs:
             raise Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
     def _answered(self, request: Request, body: bytes) -> Object:
         if request.kind is None:
-            return _discovery(self.server.store, request.path)
-        answer = _resource(self.server.store, request, self.headers.get("Content-Type") or "", body)
+            return discovery(self.server.store, request.path)
+        answer = resource(self.server.store, request, self.headers.get("Content-Type") or "", body)
         version = request.path.split("/")[2 if not request.kind.group else 3]
         api_version = f"{request.kind.group}/{version}" if request.kind.group else version
         for found in answer["items"] if request.verb == "list" else [answer]:
             found["apiVersion"] = api_version
         return {**answer, "apiVersion": api_version}
-
-
-def _resource(store: Store, request: Request, content_type: str, body: bytes) -> Object:
-    kind, query = request.kind, request.query
-    assert kind is not None
-    if request.verb == "list":
-        return _list(store, request, kind)
-    key = Key(kind.name, request.namespace or "", request.name or "")
-    dry, manager = query.get("dryRun") == "All", query.get("fieldManager") or "client"
-    if request.verb == "get":
-        return dict(store.get(key))
-    if request.verb == "delete":
-        return dict(store.delete(key, dry=dry))
-    if "json" not in content_type and "yaml" not in content_type:
-        raise Refusal(415, "UnsupportedMediaType", "this server reads JSON alone")
-    found = _body(body)
-    if request.part == "status":
-        return dict(store.status(key, found.get("status")))
-    if request.verb == "create":
-        return dict(store.create(kind, request.namespace, found, manager=manager, dry=dry))
-    if request.verb == "update":
-        return dict(store.replace(kind, key, found, manager=manager, dry=dry))
-    if "apply-patch" in content_type:
-        force = query.get("force") == "true"
-        return dict(store.apply(kind, key, found, manager=manager, force=force, dry=dry))
-    return dict(store.merge(kind, key, found, manager=manager, dry=dry))
-
-
-def _list(store: Store, request: Request, kind: Kind) -> Object:
-    """A page of a list. The token to go on with holds the moment and where to go on."""
-    query, limit = request.query, int(request.query.get("limit") or 0)
-    with store.lock:
-        revision, behind = store.revision, ("", "")
-        if query.get("continue"):
-            moment = json.loads(base64.urlsafe_b64decode(query["continue"]))
-            revision, behind = int(moment["revision"]), tuple(moment["behind"])
-            if revision < store.compacted:
-                raise Refusal(410, "Expired", "The provided continue parameter is too old")
-        wanted = [
-            found
-            for found in store.objects(kind.name, request.namespace, revision)
-            if _place(found) > behind and _selected(found, query)
-        ]
-    page = wanted[:limit] if limit else wanted
-    metadata: Object = {"resourceVersion": str(revision)}
-    if len(page) < len(wanted):
-        moment = {"revision": revision, "behind": _place(page[-1])}
-        metadata["continue"] = base64.urlsafe_b64encode(json.dumps(moment).encode()).decode()
-        metadata["remainingItemCount"] = len(wanted) - len(page)
-    return {"kind": f"{kind.kind}List", "metadata": metadata, "items": [dict(found) for found in page]}
-
-
-def _place(found: Object) -> tuple[str, str]:
-    return found["metadata"].get("namespace") or "", found["metadata"]["name"]
-
-
-def _selected(found: Object, query: Mapping[str, str]) -> bool:
-    labels = found["metadata"].get("labels") or {}
-    fields = {"metadata.name": found["metadata"]["name"], "metadata.namespace": found["metadata"].get("namespace")}
-    return _matches(query.get("labelSelector") or "", labels) and _matches(query.get("fieldSelector") or "", fields)
-
-
-def _matches(selector: str, values: Mapping[str, Any]) -> bool:
-    for absent, key, sign, wanted in _REQUIREMENT.findall(selector):
-        options = {each.strip() for each in wanted.strip("() ").split(",")}
-        if sign in {"=", "==", "in"}:
-            met = values.get(key) in options
-        elif sign in {"!=", "notin"}:
-            met = values.get(key) not in options
-        else:
-            met = (key in values) is not bool(absent)
-        if not met:
-            return False
-    return True
-
-
-def _discovery(store: Store, path: str) -> Object:
-    words = [word for word in path.split("/") if word]
-    match words:
-        case ["version"]:
-            return {"major": "1", "minor": "34", "gitVersion": VERSION, "platform": "linux/amd64"}
-        case ["healthz" | "readyz" | "livez"]:
-            return {"status": "ok"}
-        case ["api"]:
-            return {"kind": "APIVersions", "versions": ["v1"]}
-        case ["apis"]:
-            groups = dict.fromkeys(kind.group for kind in store.kinds() if kind.group)
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(store, group) for group in groups]}
-        case ["apis", group]:
-            return {"kind": "APIGroup", "apiVersion": "v1", **_group(store, group)}
-        case ["api", version] | ["apis", _, version]:
-            group = words[1] if len(words) == 3 else ""
-            kinds = [kind for kind in store.kinds() if kind.group == group and version in kind.versions]
-            if kinds:
-                resources = [kind.resource() for kind in kinds]
-                name = f"{group}/{version}" if group else version
-                return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": resources}
-    raise Refusal(404, "NotFound", "the server could not find the requested resource")
-
-
-def _group(store: Store, group: str) -> Object:
-    names = dict.fromkeys(version for kind in store.kinds() if kind.group == group for version in kind.versions)
-    versions = [{"groupVersion": f"{group}/{name}", "version": name} for name in names]
-    if not versions:
-        raise Refusal(404, "NotFound", "the server could not find the requested resource")
-    return {"name": group, "versions": versions, "preferredVersion": versions[0]}
-
-
-def _body(body: bytes) -> Object:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        import yaml
-
-        found = yaml.safe_load(body)  # kubectl applies YAML
-    if not isinstance(found, dict):
-        raise Refusal(400, "BadRequest", "the body is no object")
-    return found
 
 
 def _status(refusal: Refusal) -> Object:

@@ -74,6 +74,7 @@ BUILT_IN: tuple[Kind, ...] = (
     *_many("apiextensions.k8s.io", "v1", "CustomResourceDefinition", namespaced=False),
     *_many("apiregistration.k8s.io", "v1", "APIService", namespaced=False),
     *_many("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", namespaced=False),
+    Kind("metrics.k8s.io", ("v1beta1",), "PodMetrics", "pods", True, READ),
     Kind("authorization.k8s.io", ("v1",), "SelfSubjectAccessReview", "selfsubjectaccessreviews", False, ("create",)),
 )  # fmt: skip
 """What the lab has of a cluster's own kinds."""

@@ -3,58 +3,37 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import copy
 import hashlib
 import json
-import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from include.lab.kubernetes_fields import Conflict, Owners, apply, merge, own
 from include.lab.kubernetes_kinds import BUILT_IN, Kind
+from include.lab.kubernetes_rules import Key, Object, Refusal, check, fill
 
-Object = dict[str, Any]
-_DNS = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-_FREE_NAMES = ("rbac.authorization.k8s.io",)
-_FIXED = {"apps/Deployment": "selector", "apps/StatefulSet": "serviceName", "batch/Job": "template"}
 _KEEP = ("uid", "creationTimestamp", "generation")
-
-
-class Key(NamedTuple):
-    """An object's place."""
-
-    kind: str
-    namespace: str
-    name: str
-
-
-class Refusal(Exception):
-    """What the API answers instead of an object.
-
-    :param fields: the causes, for ``details``.
-    """
-
-    def __init__(self, code: int, reason: str, message: str, fields: tuple[str, ...] = ()) -> None:
-        self.code, self.reason, self.message, self.fields = code, reason, message, fields
-        super().__init__(message)
 
 
 class Store:
     """The objects.
 
     :param folder: keeps them, a file each; None keeps them in memory alone.
+    :ivar fill: what the server puts into objects, as webhooks do.
     :param establish_seconds: from the making of a CustomResourceDefinition until its kind is served.
     """
 
     def __init__(self, folder: Path | None = None, establish_seconds: float = 0) -> None:
         self._folder, self._establish = folder, establish_seconds
         self._history: dict[Key, list[tuple[int, Object | None]]] = {}
+        self._keys: dict[str, set[Key]] = {}
+        self.fill: Callable[[Kind, Object], None] = fill
         self._owners: dict[Key, Owners] = {}
         self._established: dict[str, float] = {}
         self.revision, self.compacted = 1, 0
@@ -94,7 +73,7 @@ class Store:
 
     def objects(self, kind: str, namespace: str | None = None, at: int | None = None) -> Iterator[Object]:
         """Those of a kind, as they were at a revision, in order."""
-        for key in sorted(key for key in list(self._history) if key.kind == kind):
+        for key in sorted(self._keys.get(kind, set()).copy()):
             found = self.find(key, at) if namespace in {None, key.namespace} else None
             if found is not None:
                 yield self._with_status(found)
@@ -158,6 +137,7 @@ class Store:
         with self.lock:
             self.compacted = self.revision
             self._history = {key: rows[-1:] for key, rows in self._history.items() if rows[-1][1] is not None}
+            self._keys = {kind: keys & self._history.keys() for kind, keys in self._keys.items()}
 
     def _write(
         self, kind: Kind, key: Key, live: Object | None, found: Object, manager: str, *, dry: bool,
@@ -171,7 +151,9 @@ class Store:
         asked = ((given or found).get("metadata") or {}).get("resourceVersion")
         if live is not None and asked and asked != live["metadata"]["resourceVersion"]:
             raise Refusal(409, "Conflict", f'{kind.plural} "{key.name}": the object has been modified')
-        self._check(kind, key, live, found)
+        if kind.namespaced and self.find(Key("core/Namespace", "", key.namespace)) is None:
+            raise Refusal(404, "NotFound", f'namespaces "{key.namespace}" not found')
+        check(kind, key, live, found)
         found |= {"apiVersion": found.get("apiVersion") or _api_version(kind), "kind": kind.kind}
         metadata["name"] = key.name
         if kind.namespaced:
@@ -186,10 +168,11 @@ class Store:
             found.pop("status", None)  # only controllers write it
             if live is not None and "status" in live:
                 found["status"] = live["status"]
-        self._fill(kind, found)
+        self.fill(kind, found)
         if live is not None and _content(live) == _content(found):
             return live
-        metadata["managedFields"] = [{"manager": manager, "operation": "Update", "fieldsType": "FieldsV1"}]
+        entry = {"manager": manager, "operation": "Update", "apiVersion": found["apiVersion"]}
+        metadata["managedFields"] = [{**entry, "fieldsType": "FieldsV1", "fieldsV1": {}}]
         if dry:
             return found
         owned = owners if owners is not None else dict(self._owners.get(key, {}))
@@ -205,6 +188,7 @@ class Store:
         self.revision += 1
         found["metadata"]["resourceVersion"] = str(self.revision)
         self._history.setdefault(key, []).append((self.revision, found))
+        self._keys.setdefault(key.kind, set()).add(key)
         if key.kind == "apiextensions.k8s.io/CustomResourceDefinition":
             self._established.setdefault(key.name, time.monotonic() + self._establish)
         if self._folder is not None:
@@ -220,47 +204,6 @@ class Store:
         self.create(self.kind("", "serviceaccounts"), namespace, account, manager="controller")
         root = {"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": "the lab's authority"}}
         self.create(self.kind("", "configmaps"), namespace, root, manager="controller")
-
-    def _check(self, kind: Kind, key: Key, live: Object | None, found: Object) -> None:
-        if kind.namespaced and self.find(Key("core/Namespace", "", key.namespace)) is None:
-            raise Refusal(404, "NotFound", f'namespaces "{key.namespace}" not found')
-        if kind.group in _FREE_NAMES:
-            wrong = key.name in {"", ".", ".."} or "/" in key.name or "%" in key.name
-        else:
-            wrong = len(key.name) > 253 or not _DNS.fullmatch(key.name)
-        if wrong:
-            raise Refusal(422, "Invalid", f"metadata.name: Invalid value: {key.name!r}", ("metadata.name",))
-        if kind.name == "core/Secret":
-            _check_base64(found)
-        if live is None:
-            return
-        if live.get("immutable") and any(live.get(each) != found.get(each) for each in ("data", "immutable")):
-            raise Refusal(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set", ("data",))
-        fixed = _FIXED.get(kind.name)
-        if fixed and (live.get("spec") or {}).get(fixed) != (found.get("spec") or {}).get(fixed):
-            value = json.dumps((found.get("spec") or {}).get(fixed))
-            raise Refusal(
-                422, "Invalid", f"spec.{fixed}: Invalid value: {value}: field is immutable", (f"spec.{fixed}",)
-            )
-
-    def _fill(self, kind: Kind, found: Object) -> None:
-        """What the API server puts into objects of some kinds."""
-        spec, metadata = found.get("spec"), found["metadata"]
-        if kind.name == "core/Service" and isinstance(spec, dict) and spec.get("type") != "ExternalName":
-            number = int(hashlib.sha256(metadata["uid"].encode()).hexdigest()[:4], 16)
-            spec.setdefault("clusterIP", f"10.96.{number >> 8}.{number & 255}")
-            spec.setdefault("clusterIPs", [spec["clusterIP"]])
-        elif kind.name == "core/Secret" and found.get("type") == "kubernetes.io/service-account-token":
-            metadata.setdefault("annotations", {})["kubernetes.io/service-account.uid"] = metadata["uid"]
-            token = base64.b64encode(f"token-{metadata['uid']}".encode()).decode()
-            found["data"] = {"token": token, "namespace": base64.b64encode(metadata["namespace"].encode()).decode()}
-        elif kind.name == "core/Secret":
-            found.setdefault("type", "Opaque")
-        elif kind.name == "core/Namespace":
-            found.setdefault("spec", {})["finalizers"] = ["kubernetes"]
-            metadata.setdefault("labels", {})["kubernetes.io/metadata.name"] = metadata["name"]
-        elif kind.name == "apps/Deployment":
-            metadata.setdefault("annotations", {}).setdefault("deployment.kubernetes.io/revision", "1")
 
     def _with_status(self, found: Object) -> Object:
         if found["kind"] != "CustomResourceDefinition":
@@ -283,6 +226,7 @@ class Store:
     def _load(self, row: Object) -> None:
         key, found = Key(*row["key"]), row["object"]
         self._history[key] = [(int(found["metadata"]["resourceVersion"]), found)]
+        self._keys.setdefault(key.kind, set()).add(key)
         self._owners[key] = {tuple(path): manager for path, manager in row["owners"]}
         self.revision = max(self.revision, int(found["metadata"]["resourceVersion"]))
         self.compacted = self.revision
@@ -299,11 +243,3 @@ def _content(found: Object) -> Object:
 
 def _api_version(kind: Kind) -> str:
     return f"{kind.group}/{kind.versions[0]}" if kind.group else kind.versions[0]
-
-
-def _check_base64(found: Object) -> None:
-    for value in (found.get("data") or {}).values():
-        try:
-            base64.b64decode(value, validate=True)
-        except (binascii.Error, TypeError, ValueError):
-            raise Refusal(400, "BadRequest", f"illegal base64 data: {value!r}") from None

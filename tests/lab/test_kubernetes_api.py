@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import shutil
 import ssl
@@ -16,13 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from include.lab.kubernetes_api import ApiServer, Rights, Rule
 from include.lab.kubernetes_kinds import DAPR
 from include.lab.kubernetes_store import Store
 from include.lab.ports import free_ports, listens, wait_for
-from include.lab.tls import make_certificates
+from tests.fixtures.kubectl import Kubectl, server_tls
 
 ROOT = Path(__file__).parents[2]
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -203,6 +201,13 @@ def test_tokens_and_rights(serve: Callable[..., Client]) -> None:
     assert client.get(MAPS, headers={"Authorization": "Bearer x"}).status_code == 401
 
 
+def test_applying_what_is_not_there_is_creating(serve: Callable[..., Client]) -> None:
+    client = serve(rules=[Rule(verbs=("get", "patch"))])
+    refused = client.patch(f"{MAPS}/a", params={"fieldManager": "m"}, headers=APPLY, json=config_map())
+    assert "cannot create" in refused.json()["message"]
+    assert client.patch(f"{MAPS}/kube-root-ca.crt", headers=APPLY, json=config_map("kube-root-ca.crt")).is_success
+
+
 def test_it_remembers(tmp_path: Path) -> None:
     first = Store(tmp_path / "objects")
     kind = first.kind("", "configmaps")
@@ -218,16 +223,17 @@ def test_it_remembers(tmp_path: Path) -> None:
 @pytest.mark.integration
 def test_it_runs_as_a_process_with_tls(tmp_path: Path) -> None:
     (port,) = free_ports(1)
-    files = make_certificates(tmp_path / "tls", datetime.datetime.now(datetime.UTC))
+    _, authority = server_tls(tmp_path / "tls")
     (tmp_path / "tokens").write_text(json.dumps({"t": [{"verbs": ["*"]}]}))
     command = [
         sys.executable, "-m", "include.lab.kubernetes_api", "--port", str(port), "--folder", str(tmp_path / "objects"),
-        "--tokens", str(tmp_path / "tokens"), "--certificate", str(files.certificate), "--key", str(files.key),
+        "--tokens", str(tmp_path / "tokens"), "--certificate", str(tmp_path / "tls" / "server.pem"),
+        "--key", str(tmp_path / "tls" / "server.key"),
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT) as process:
         try:
             wait_for("the API server", lambda: listens(port), seconds=30, alive=lambda: process.poll() is None)
-            trust = ssl.create_default_context(cafile=str(files.authority))
+            trust = ssl.create_default_context(cafile=str(authority))
             headers = {"Authorization": "Bearer t"}
             version = httpx.get(f"https://127.0.0.1:{port}/version", headers=headers, verify=trust, trust_env=False)
             assert version.json()["gitVersion"].startswith("v1.")
@@ -237,29 +243,18 @@ def test_it_runs_as_a_process_with_tls(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-def test_kubectl_works_with_it(serve: Callable[..., Client], tmp_path: Path) -> None:
-    client = serve()
-    (tmp_path / "config").write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "c",
-                "clusters": [{"name": "c", "cluster": {"server": str(client.base_url)}}],
-                "users": [{"name": "u", "user": {"token": "t"}}],
-                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            }
-        )
-    )
-    (tmp_path / "map.yaml").write_text(yaml.safe_dump(config_map(a="1")))
-
-    def kubectl(*words: str) -> str:
-        command = ["kubectl", "--kubeconfig", str(tmp_path / "config"), *words]
-        env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env=env).stdout
-
-    kubectl("apply", "--validate=false", "-f", str(tmp_path / "map.yaml"))
-    kubectl("apply", "--server-side", "--force-conflicts", "--validate=false", "-f", str(tmp_path / "map.yaml"))
-    assert "a" in kubectl("get", "configmaps", "-l", "n=a")
-    kubectl("delete", "configmap", "a", "--wait=false")
-    assert "kube-root" in kubectl("get", "cm")
+def test_kubectl_works_with_it(tmp_path: Path) -> None:
+    tls, authority = server_tls(tmp_path / "tls")
+    server = ApiServer(0, Store(), Rights({"t": [Rule()]}), tls)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    kubectl = Kubectl(tmp_path, server.url, "t", authority)
+    (tmp_path / "map.json").write_text(json.dumps(config_map(a="1")))
+    try:
+        kubectl("apply", "--validate=false", "-f", str(tmp_path / "map.json"))
+        kubectl("apply", "--server-side", "--force-conflicts", "--validate=false", "-f", str(tmp_path / "map.json"))
+        assert kubectl("get", "configmaps", "-l", "n=a", "-o", "name") == "configmap/a\n"
+        kubectl("delete", "configmap", "a", "--wait=false")
+        assert kubectl("get", "configmaps", "-o", "name") == "configmap/kube-root-ca.crt\n"
+    finally:
+        server.shutdown()
+        server.server_close()

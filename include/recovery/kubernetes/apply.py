@@ -12,7 +12,7 @@ from include.recovery.kubernetes.cleaning import cleaned
 from include.recovery.kubernetes.client import APPLY, MERGE, Answered, Api
 from include.recovery.kubernetes.difference import Differ
 from include.recovery.kubernetes.discovery import ApiKind, served
-from include.recovery.kubernetes.document import Object, canonical, group_of, kind_of, name_of
+from include.recovery.kubernetes.document import Object, canonical, group_of, kind_of, name_of, same
 
 _ESTABLISHED_SECONDS = 60
 _CONFLICTS = 3
@@ -75,6 +75,8 @@ class Applier:
 
         :return: why it refuses, without any value of a Secret; None when it would accept.
         """
+        if live is not None and live["metadata"].get("deletionTimestamp"):
+            return f"{placed.name}: it is being deleted there; put back again when it is gone"
         try:
             answer = self._apply(placed, dry_run=True)
             if live is not None and not _equal(answer, placed.wanted):
@@ -142,7 +144,7 @@ def merge_patch(current: Object, wanted: Object) -> Object:
         if isinstance(value, dict) and isinstance(before, dict):
             if inner := merge_patch(before, value):
                 change[key] = inner
-        elif key not in current or before != value:
+        elif key not in current or not same(before, value):
             change[key] = value
     return change
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import tarfile
@@ -40,14 +39,16 @@ class Archive:
     """
 
     def __init__(self, stream: BinaryIO, at: datetime) -> None:
-        self._tar = tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed below
-        self._at = int(at.timestamp())
+        # Not by TarFile: one that is given up still writes when it is collected.
+        self._stream, self._at, self._size = stream, int(at.timestamp()), 0
 
     def add(self, path: str, content: bytes) -> None:
         """Add a file, readable by its owner alone."""
         member = tarfile.TarInfo(path)
         member.size, member.mtime, member.mode = len(content), self._at, 0o600
-        self._tar.addfile(member, io.BytesIO(content))
+        self._write(member.tobuf(tarfile.PAX_FORMAT))
+        self._write(content)
+        self._fill(tarfile.BLOCKSIZE)
 
     def __enter__(self) -> Self:
         return self
@@ -56,7 +57,15 @@ class Archive:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self._tar.close()
+            self._write(bytes(2 * tarfile.BLOCKSIZE))
+            self._fill(tarfile.RECORDSIZE)
+
+    def _write(self, content: bytes) -> None:
+        self._stream.write(content)
+        self._size += len(content)
+
+    def _fill(self, multiple: int) -> None:
+        self._write(bytes(-self._size % multiple))
 
 
 def members(stored: Stored) -> Iterator[tuple[str, bytes]]:

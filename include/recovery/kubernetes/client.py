@@ -134,22 +134,25 @@ class Api:
             if self._stop.is_set():
                 raise Stopped
             try:
-                answer = self._http.request(
+                with self._http.stream(
                     method, path, params=dict(query), content=content, headers={"Content-Type": kind} if kind else None
-                )
+                ) as answer:
+                    # Not ``read``: it would keep the bytes in the answer, which lives until cycles are collected.
+                    given = b"".join(answer.iter_bytes())
             except httpx.HTTPError as error:
+                said = type(error).__name__ + (f": {error}" if isinstance(error, httpx.ConnectError) else "")
                 raise SourceUnavailable(
-                    f"{self.where} went away or does not answer ({type(error).__name__}) while {what} was asked for; "
+                    f"{self.where} went away or does not answer ({said}) while {what} was asked for; "
                     f"see whether {self.address} can be reached from this worker"
                 ) from error
             if answer.status_code not in _BUSY or tried == _TRIES:
-                return self._value(answer, what)
+                return self._value(answer, given, what)
             self._stop.wait(_seconds(answer))
         raise AssertionError
 
-    def _value(self, answer: httpx.Response, what: str) -> Object:
+    def _value(self, answer: httpx.Response, given: bytes, what: str) -> Object:
         try:
-            value = answer.json()
+            value = json.loads(given)
         except ValueError:
             value = None
         if answer.is_success:
@@ -198,9 +201,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _trusted(connection: ConnectionInfo, address: str) -> ssl.SSLContext | bool:
+def _trusted(connection: ConnectionInfo, address: str) -> ssl.SSLContext:
     if address.startswith("http:"):
-        return True
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; reading all authorities takes time
     given = connection.extra
     try:
         return ssl.create_default_context(cafile=given.get("ca_file"), cadata=given.get("ca"))
@@ -211,15 +214,19 @@ def _trusted(connection: ConnectionInfo, address: str) -> ssl.SSLContext | bool:
 
 
 def _token(connection: ConnectionInfo) -> str:
-    path = connection.extra.get("token_file")
-    if not path and not connection.password:
+    path, token = connection.extra.get("token_file"), connection.password
+    if path:
+        try:
+            token = Path(str(path)).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            raise LifeboatError(f"connection {connection.id}: its token_file {path} cannot be read") from None
+    token = token.strip()
+    if not token:
         raise LifeboatError(f"connection {connection.id} has no token: give it as password, or name a token_file")
-    if not path:
-        return connection.password
-    try:
-        return Path(str(path)).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        raise LifeboatError(f"connection {connection.id}: its token_file {path} cannot be read") from None
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        # Whoever sends it would quote it in his complaint.
+        raise LifeboatError(f"connection {connection.id}: its token holds blanks, line breaks or letters that none has")
+    return token
 
 
 def _seconds(answer: httpx.Response) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from include.recovery.kubernetes.document import Object, kind_of
+from include.recovery.kubernetes.document import Object, kind_of, same
 from include.recovery.kubernetes.helm import is_release
 
 _SECRET_WORDS = (
@@ -72,7 +72,7 @@ class Differ:
             yield from self._between(one, other, key, hidden=hidden)
 
     def _between(self, before: Any, after: Any, path: str, *, hidden: bool) -> Iterator[FieldChange]:
-        if type(before) is type(after) and before == after:
+        if before is not ABSENT and after is not ABSENT and same(before, after):
             return
         left, right = _children(before), _children(after)
         if hidden:

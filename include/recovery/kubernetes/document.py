@@ -86,6 +86,11 @@ def canonical(found: Object) -> bytes:
     return json.dumps(found, sort_keys=True, separators=(",", ":")).encode()
 
 
+def same(one: object, other: object) -> bool:
+    """Whether two values of JSON are the same; ``1`` and ``true`` are not."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
 def item_of(name: str, content: bytes) -> Item:
     """The item of an object.
 

@@ -5,8 +5,9 @@ One list, that is one kind in one namespace, is held in memory at a time, as cle
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from include.recovery.errors import SourceError
 from include.recovery.kubernetes.cleaning import cleaned
@@ -17,6 +18,7 @@ from include.recovery.kubernetes.report import Report
 from include.recovery.kubernetes.scope import Scope, Target, excluded_object
 from include.recovery.policy.source_kinds.kubernetes import KubernetesSource
 
+Found = TypeVar("Found")
 _TRIES = 4
 _ADDRESSES = frozenset({"core/Endpoints", "discovery.k8s.io/EndpointSlice"})
 
@@ -29,6 +31,19 @@ class Exported(NamedTuple):
 
     name: str
     content: bytes
+
+
+@dataclass
+class _Listed:
+    """What one list gave.
+
+    :param made: names of objects that the cluster makes by itself, and why; ``excluded`` likewise, by the policy.
+    """
+
+    revision: str = ""
+    kept: list[Exported] = field(default_factory=list)
+    made: list[tuple[str, str]] = field(default_factory=list)
+    excluded: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Export:
@@ -54,32 +69,37 @@ class Export:
             excluded=lambda kind, name: excluded_object(self._source, kind, name) is not None,
             selecting=self._selectors(target),
         )
-        revision, found = self._read(target)
-        kept: list[Exported] = []
-        for each in found:
-            name = name_of(each)
-            made = made_object(each, known)
-            why = excluded_object(self._source, target.kind.name, each["metadata"]["name"])
-            if made is not None:
-                self.report.made_anew(target.kind.name, name, made.why)
-            elif why is not None:
-                self.report.excluded(name, why)
-            else:
-                kept.append(Exported(name, canonical(cleaned(each))))
-        kept.sort(key=lambda each: each.name.encode("utf-8", "surrogateescape"))
-        self.report.listed(target.kind.api_version, target.kind.kind, target.namespace, revision, len(kept))
+        listed = self._whole(target, lambda: self._read(target, known))
+        for name, why in listed.made:
+            self.report.made_anew(target.kind.name, name, why)
+        for name, why in listed.excluded:
+            self.report.excluded(name, why)
+        kept = sorted(listed.kept, key=lambda each: each.name.encode("utf-8", "surrogateescape"))
+        kind = target.kind
+        self.report.listed(kind.api_version, kind.kind, target.namespace, listed.revision, len(kept))
         return kept
 
-    def _read(self, target: Target) -> tuple[str, list[Object]]:
-        """All objects of one list, of one moment; begun again when the server no longer knows that moment."""
-        if target.only is not None:
-            found = self._api.find(target.kind.path(name=target.only), target.words)
-            if found is None:
-                raise SourceError(f"{self._api.where}: {target.words} was removed while it was being backed up")
-            return "", [_said(found, target)]
+    def _read(self, target: Target, known: Known) -> _Listed:
+        """One list, cleaned page by page: what is held of it is no more than what is kept."""
+        listed = _Listed()
+        for listed.revision, found in self._pages(target):
+            for each in found:
+                name = name_of(each)
+                made = made_object(each, known)
+                why = excluded_object(self._source, target.kind.name, each["metadata"]["name"])
+                if made is not None:
+                    listed.made.append((name, made.why))
+                elif why is not None:
+                    listed.excluded.append((name, why))
+                else:
+                    listed.kept.append(Exported(name, canonical(cleaned(each))))
+        return listed
+
+    def _whole(self, target: Target, read: Callable[[], Found]) -> Found:
+        """A list of one moment; begun again when the server no longer knows that moment."""
         for _ in range(_TRIES):
             try:
-                return self._pages(target)
+                return read()
             except Expired:
                 continue
             except Answered as answered:
@@ -92,12 +112,17 @@ class Export:
             "than it answers; see its load and its compaction interval"
         )
 
-    def _pages(self, target: Target) -> tuple[str, list[Object]]:
-        revision, found = "", list[Object]()
+    def _pages(self, target: Target) -> Iterator[tuple[str, Iterator[Object]]]:
+        """The moment (none for one object by name) and the objects of each page."""
+        if target.only is not None:
+            found = self._api.find(target.kind.path(name=target.only), target.words)
+            if found is None:
+                raise SourceError(f"{self._api.where}: {target.words} was removed while it was being backed up")
+            yield "", iter([_said(found, target)])
+            return
         for page in self._api.pages(target.kind.path(target.namespace), target.words):
             revision = str(page["metadata"].get("resourceVersion") or "")
-            found += [_said(each, target) for each in page.get("items") or ()]
-        return revision, found
+            yield revision, (_said(each, target) for each in page.get("items") or ())
 
     def _selectors(self, target: Target) -> frozenset[str]:
         """Services of the target's namespace whose addresses a controller writes; asked for where that matters."""
@@ -105,8 +130,10 @@ class Export:
             return frozenset()
         service = next((kind for kind in self._scope.kinds if kind.name == "core/Service"), None)
         if target.namespace not in self._selecting and service is not None:
-            _, found = self._read(Target(service, target.namespace))
-            self._selecting[target.namespace] = frozenset(_selected(found))
+            services = Target(service, target.namespace)
+            self._selecting[target.namespace] = self._whole(
+                services, lambda: frozenset(each for _, found in self._pages(services) for each in _selected(found))
+            )
         return self._selecting.get(target.namespace, frozenset())
 
 

@@ -35,6 +35,8 @@ KINDS: tuple[MadeKind, ...] = (
     MadeKind("core/ComponentStatus", "measured when it is asked for"),
     MadeKind("coordination.k8s.io/Lease", "who leads now; renewed every few seconds"),
     MadeKind("metrics.k8s.io/*", "measured anew all the time"),
+    MadeKind("custom.metrics.k8s.io/*", "measured anew all the time"),
+    MadeKind("external.metrics.k8s.io/*", "measured anew all the time"),
     MadeKind("certificates.k8s.io/CertificateSigningRequest", "signed and gone within hours"),
     MadeKind("storage.k8s.io/CSINode", "nodes say which volumes they can mount"),
     MadeKind("storage.k8s.io/CSIStorageCapacity", "drivers say how much room they have"),

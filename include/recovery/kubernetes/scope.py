@@ -78,12 +78,18 @@ def scope_of(api: Api, source: KubernetesSource) -> Scope:
     :raises SourceError: when a chosen namespace is not there, or a group of the API does not answer.
     """
 
+    left_out = [LeftOut(what=row.kind, why=row.why) for row in source.exclude if row.name == "*"]
+
     def whole_group(group: str) -> bool:
-        return any(row.name == "*" and fnmatchcase(f"{group}/*", row.kind) for row in source.exclude)
+        if excluded_kind(source, f"{group}/*") is not None:
+            return True
+        made = made_kind(f"{group}/*")
+        if made is not None:
+            left_out.append(LeftOut(what=made.kind, why=f"the cluster makes it: {made.why}"))
+        return made is not None
 
     kinds = tuple(kinds_of(api, excluded=whole_group))
     namespaces = tuple(sorted(_namespaces(api, source, kinds)))
-    left_out = [LeftOut(what=row.kind, why=row.why) for row in source.exclude if row.name == "*"]
     chosen: list[ApiKind] = []
     unchosen: list[str] = []
     for kind in kinds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +17,8 @@ import pytest
 
 from include.lab.kubernetes_api import ApiServer, Rights, Rule
 from include.lab.kubernetes_kinds import DAPR, SEALED_SECRETS, Kind
-from include.lab.kubernetes_store import Key, Object, Refusal, Store
+from include.lab.kubernetes_rules import Key, Object, Refusal
+from include.lab.kubernetes_store import Store
 from include.recovery.content.inventory import measured
 from include.recovery.kubernetes.document import kind_of
 from tests.fixtures.content import ContentPlace
@@ -88,10 +90,10 @@ def start_cluster() -> Iterator[Callable[..., Cluster]]:
     """Starts an API server without any application."""
     ends = ExitStack()
 
-    def start(establish_seconds: float = 0) -> Cluster:
+    def start(establish_seconds: float = 0, tls: ssl.SSLContext | None = None) -> Cluster:
         reads = Rule(verbs=("get", "list"))
         rights = Rights({TOKEN: [reads], WRITER: [Rule()]})
-        cluster = Cluster(ApiServer(0, Store(establish_seconds=establish_seconds), rights))
+        cluster = Cluster(ApiServer(0, Store(establish_seconds=establish_seconds), rights, tls))
         threading.Thread(target=cluster.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         ends.callback(cluster.stop)
         return cluster
@@ -112,11 +114,12 @@ def cluster(start_cluster: Callable[..., Cluster]) -> Cluster:
 class KubernetesPlace(ContentPlace):
     """Backs a cluster up."""
 
-    def turn_to(self, cluster: Cluster, token: str = TOKEN) -> None:
+    def turn_to(self, cluster: Cluster, token: str = TOKEN, ca: Path | None = None) -> None:
         """From now on the connections lead to this cluster."""
+        extra = {"ca_file": str(ca)} if ca else {}
         connections = {
-            "cluster": {"host": cluster.server.url, "password": token},
-            "cluster_restore": {"host": cluster.server.url, "password": WRITER},
+            "cluster": {"host": cluster.server.url, "password": token, "extra": extra},
+            "cluster_restore": {"host": cluster.server.url, "password": WRITER, "extra": extra},
             "redis": {"host": "redis.todo.svc", "port": 6379},
         }
         (self.directory / "connections.json").write_text(json.dumps(connections))
@@ -191,7 +194,10 @@ def fill(cluster: Cluster) -> None:
     sealed = put("bitnami.com/v1alpha1", "SealedSecret", "mail", spec={"encryptedData": {"password": "AgBy8hCi8erSS"}})
     put("v1", "Secret", "mail", data=encoded(password="unsealed"), metadata=owner(sealed))
     put(
-        "v1", "ConfigMap", "settings", data={"mode": "yes", "version": "1e3", "greeting": "hello\nworld\n", "empty": ""}
+        "v1",
+        "ConfigMap",
+        "settings",
+        data={"mode": "yes", "version": "1e3", "greeting": "hello\nworld\n", "empty": "", "n": "y", "octal": "0o17"},
     )
     put(
         "v1",

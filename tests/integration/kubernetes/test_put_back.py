@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 import yaml
 
-from include.lab.kubernetes_api import Request, Trouble
+from include.lab.kubernetes_answers import Request
+from include.lab.kubernetes_api import Trouble
 from include.recovery.content.parts import StoredParts
 from include.recovery.content.port import PutBack, Selection
 from include.recovery.errors import InsufficientRights, LifeboatError, Refused, SourceError, SourceUnavailable
@@ -185,6 +186,19 @@ def test_a_custom_kind_without_its_definition_is_refused(place: Make, start_clus
         put_back(here, backup, "namespaces/todo/core/ConfigMap/")
 
 
+@pytest.mark.parametrize("kind", ["core/Namespace", "core/ConfigMap"])
+def test_what_is_just_being_deleted_is_in_the_way(place: Make, cluster: Cluster, kind: str) -> None:
+    here = place()
+    backup = here.back_up()
+    change = {"metadata": {"deletionTimestamp": "2026-11-21T00:00:00Z"}}
+    if kind == "core/Namespace":
+        cluster.change(kind, "todo", change, None)
+    else:
+        cluster.change(kind, "settings", change)
+    with pytest.raises(Refused, match=f"so nothing was changed.*{kind}/.*: it is being deleted there"):
+        put_back(here, backup)
+
+
 def test_a_refusal_behind_new_definitions_names_what_was_made(
     place: Make, cluster: Cluster, start_cluster: Callable[..., Cluster]
 ) -> None:
@@ -265,14 +279,14 @@ def test_what_the_cluster_makes_of_it_is_told(place: Make, cluster: Cluster) -> 
     here = place()
     backup = here.back_up()
     cluster.remove("core/ConfigMap", "settings")
-    fill = cluster.store._fill
+    fill = cluster.store.fill
 
     def webhook(kind: object, found: dict) -> None:  # type: ignore[type-arg]
         fill(kind, found)  # type: ignore[arg-type]
         if found["kind"] == "ConfigMap":
             found["data"]["injected"] = "yes"
 
-    cluster.store._fill = webhook  # type: ignore[method-assign, assignment]
+    cluster.store.fill = webhook  # type: ignore[assignment]
     (note, *_) = put_back(here, backup, "namespaces/todo/core/ConfigMap/").notes
     assert note.endswith('made it differ from the backup: + data.injected: "yes"')
 

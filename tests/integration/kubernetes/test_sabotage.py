@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +11,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from include.lab.kubernetes_api import Request, Rule, Trouble
+from include.lab.kubernetes_answers import Request
+from include.lab.kubernetes_api import Rule, Trouble
 from include.recovery.catalog.model import ProofLevel
 from include.recovery.errors import BackupCorrupt, InsufficientRights, KeyUnavailable, SourceError, SourceUnavailable
 from include.recovery.jobs import Stopped
 from include.recovery.keys.envelope import Keyring
 from include.recovery.keys.escrow import EscrowWrapper
+from tests.fixtures.kubectl import server_tls
 from tests.integration.kubernetes.conftest import TOKEN, Cluster, KubernetesPlace
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -56,7 +60,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_that_is_gone(place: Make, cluster: Cluster) -> None:
     here = place()
     cluster.stop()
-    fails(here, SourceUnavailable, r"connection cluster went away or does not answer \(ConnectError\)")
+    fails(here, SourceUnavailable, r"connection cluster went away or does not answer \(ConnectError: .*refused")
 
 
 def test_a_server_that_goes_away_in_the_middle_of_a_list(place: Make, cluster: Cluster, small_pages: None) -> None:
@@ -125,6 +129,20 @@ def test_a_group_that_does_not_answer_can_be_excluded(place: Make, cluster: Clus
     assert {row.what: row.why for row in backup.manifest.left_out}["policy/*"] == "its server is broken"
 
 
+def test_a_broken_server_of_metrics_is_nobodys_concern(place: Make, cluster: Cluster) -> None:
+    here = place()
+    cluster.server.trouble = lambda request: 503 if request.path == "/apis/metrics.k8s.io/v1beta1" else None
+    backup, _ = here.prove()
+    assert "metrics.k8s.io/*" in {row.what for row in backup.manifest.left_out}
+
+
+def test_a_server_that_nobody_vouches_for(place: Make, start_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
+    tls, _ = server_tls(tmp_path / "tls")
+    here = place()
+    here.turn_to(start_cluster(tls=tls))
+    fails(here, SourceUnavailable, "CERTIFICATE_VERIFY_FAILED")
+
+
 def test_a_wrong_token(place: Make, cluster: Cluster) -> None:
     here = place()
     here.turn_to(cluster, "wrong-token")
@@ -154,7 +172,7 @@ def test_an_object_that_changes_between_pages(place: Make, cluster: Cluster, sma
     cluster.server.trouble = change
     _, folder = here.prove()
     maps = folder / "namespaces/todo/core/ConfigMap"
-    assert 'n: "4"' in (maps / "many-4.yaml").read_text()
+    assert '"n": "4"' in (maps / "many-4.yaml").read_text()
     assert (maps / "settings.yaml").exists()
     assert not (maps / "zz-new.yaml").exists()
 
@@ -185,6 +203,34 @@ def test_a_moment_that_is_forgotten_between_pages(
         names = sorted(path.stem for path in (folder / "namespaces/todo/core/ConfigMap").iterdir())
         assert names == [*(f"many-{number}" for number in range(5)), "settings"]
         assert "later-1" in (folder / "namespaces/todo/core/ConfigMap/many-4.yaml").read_text()
+
+
+def test_a_page_of_another_moment(place: Make, cluster: Cluster, small_pages: None) -> None:
+    """A server that goes on with what is there now: never half of one moment and half of another."""
+    many(cluster)
+    here = place()
+    drifted = False
+
+    def drift(request: Request) -> Trouble | None:
+        nonlocal drifted
+        if (
+            request.kind is not None
+            and request.kind.kind == "ConfigMap"
+            and "continue" in request.query
+            and not drifted
+        ):
+            drifted = True
+            cluster.change("core/ConfigMap", "many-0", {"data": {"n": "later"}})
+            cluster.change("core/ConfigMap", "many-4", {"data": {"n": "later"}})
+            moment = json.loads(base64.urlsafe_b64decode(request.query["continue"]))
+            moment["revision"] = cluster.store.revision
+            request.query["continue"] = base64.urlsafe_b64encode(json.dumps(moment).encode()).decode()  # type: ignore[index]
+        return None
+
+    cluster.server.trouble = drift
+    _, folder = here.prove()
+    maps = folder / "namespaces/todo/core/ConfigMap"
+    assert ["later" in (maps / f"many-{number}.yaml").read_text() for number in (0, 4)] == [True, True]
 
 
 def test_a_namespace_that_is_removed_meanwhile(place: Make, cluster: Cluster) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.lab.kubernetes_fields import merge
@@ -13,22 +13,25 @@ from include.recovery.kubernetes.client import Answered
 
 
 def maps(inner: Any) -> Any:
-    return st.dictionaries(st.sampled_from("abcd"), inner, max_size=4)
+    return st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
 
 
-VALUES = st.recursive(
-    st.booleans() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | maps(inner),
-    max_leaves=8,
-)
-MAPS = maps(VALUES)
+LEAVES = st.booleans() | st.integers(0, 2) | st.sampled_from(["", "x"])
+INNER = LEAVES | st.lists(LEAVES, max_size=2) | maps(LEAVES)
+MAPS = maps(INNER | maps(INNER))
 
 
+@settings(max_examples=60)
 @given(MAPS, MAPS)
 def test_the_patch_leads_from_one_to_the_other(current: dict[str, Any], wanted: dict[str, Any]) -> None:
     assert merge(current, merge_patch(current, wanted)) == wanted
 
 
+def test_one_and_true_are_not_the_same() -> None:
+    assert merge_patch({"a": [1], "b": 1}, {"a": [True], "b": True}) == {"a": [True], "b": True}
+
+
+@settings(max_examples=30)
 @given(MAPS)
 def test_nothing_to_change_is_an_empty_patch(current: dict[str, Any]) -> None:
     assert merge_patch(current, current) == {}

@@ -32,6 +32,8 @@ def test_addresses(connection: ConnectionInfo, address: str) -> None:
         (ConnectionInfo("k", "http://10.0.0.1:8080", password="hunter2"), "must not travel in the clear"),
         (ConnectionInfo("k", "https://me:hunter2@10.0.0.1"), "holds a login"),
         (ConnectionInfo("k", "https://a"), "has no token"),
+        (ConnectionInfo("k", "https://a", password="hunter2\nhunter2"), "holds blanks, line breaks"),
+        (ConnectionInfo("k", "https://a", password="hunter2é"), "holds blanks, line breaks"),
         (ConnectionInfo("k", ""), "no address"),
         (ConnectionInfo("k", "ftp://a"), "no address"),
         (ConnectionInfo("k", "https://a", password="t", extra={"ca": "no certificate"}), "holds no certificates"),

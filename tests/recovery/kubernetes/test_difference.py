@@ -38,6 +38,10 @@ def test_equal_objects_have_no_lines() -> None:
     assert lines(workload("a"), workload("a")) == []
 
 
+def test_one_and_true_are_not_the_same() -> None:
+    assert lines({"kind": "X", "spec": {"a": [1]}}, {"kind": "X", "spec": {"a": [True]}}) == ["~ spec.a[0]: 1 -> true"]
+
+
 def test_a_field_is_named_by_its_path() -> None:
     assert lines(workload("web:1", MODE="x"), workload("web:2", MODE="x", ZONE="b")) == [
         '+ spec.template.spec.containers[web].env[ZONE]: {"name": "ZONE", "value": "b"}',

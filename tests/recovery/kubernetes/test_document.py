@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.recovery.errors import BackupCorrupt
@@ -30,6 +30,7 @@ def thing(name: str = "x", namespace: str | None = "todo", **more: Any) -> dict[
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, **more}
 
 
+@settings(max_examples=60)
 @given(VALUES)
 def test_an_object_comes_back_from_its_text(value: Any) -> None:
     found = thing(spec={"value": value})
@@ -83,6 +84,10 @@ def test_text_that_another_parser_would_take_for_something_else_is_quoted(value:
     assert parsed(text, "here")["spec"]["value"] == value
     (line,) = [line for line in text.splitlines() if line.startswith("  value:")]
     assert line.split(": ", 1)[1][0] in '"|'
+
+
+def test_a_key_that_another_parser_would_take_for_truth_is_quoted() -> None:
+    assert '  "n": a\n' in text_of(thing(spec={"n": "a"}))
 
 
 def test_text_is_for_people() -> None:
