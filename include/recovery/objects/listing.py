@@ -84,7 +84,9 @@ def parsed(page: bytes) -> tuple[list[Version], tuple[str, str] | None]:
                 about[tag] = element.text or ""
         if about.get("EncodingType") == "url":
             rows = [row._replace(key=unquote_plus(row.key)) for row in rows]
-            about["NextKeyMarker"] = unquote_plus(about.get("NextKeyMarker", ""))
+            # Not every service encodes this one too.
+            if not rows or about.get("NextKeyMarker") != rows[-1].key:
+                about["NextKeyMarker"] = unquote_plus(about.get("NextKeyMarker", ""))
         if not _in_order(rows, latest):
             order = sorted(range(len(rows)), key=lambda n: (rows[n].key, not latest[n], -rows[n].modified))
             rows = [rows[number] for number in order]

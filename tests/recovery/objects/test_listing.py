@@ -34,6 +34,15 @@ def test_versions_and_markers_of_one_second_keep_the_order_of_the_answer() -> No
     assert [row.in_parts for row in rows] == [False, False, True, False]
 
 
+def test_a_marker_that_is_not_encoded_is_taken_as_it_is() -> None:
+    entry = "<Version><Key>a%2Bb%2525</Key><VersionId>v</VersionId><LastModified>2026-11-21T10:00:00Z</LastModified>"
+    for marker in ("a+b%25", "a%2Bb%2525"):
+        more = f"<IsTruncated>true</IsTruncated><NextKeyMarker>{marker}</NextKeyMarker><EncodingType>url</EncodingType>"
+        rows, following = parsed(f"<R>{more}{entry}<Size>1</Size><ETag>e</ETag></Version></R>".encode())
+        assert rows[0].key == "a+b%25"
+        assert following == ("a+b%25", "")
+
+
 def test_markers_that_are_listed_behind_the_versions_find_their_place() -> None:
     def entry(tag: str, key: str, version: str, second: int, latest: bool) -> str:
         return (
