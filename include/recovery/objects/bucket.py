@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 from include.recovery.connections import ConnectionInfo
 from include.recovery.errors import SourceError
 from include.recovery.objects.digest import Attributes, Damaged, as_request, attributes_of, digest
-from include.recovery.objects.listing import FOLLOWING, ROWS, Version, read_page
+from include.recovery.objects.listing import FOLLOWING, ROWS, Version, mend, read_page
 from include.recovery.stores.download import ResumingDownload
 from include.recovery.stores.port import ObjectVersion, UnfinishedUpload
 from include.recovery.stores.s3 import S3Store
@@ -155,16 +155,20 @@ class Bucket(S3Store):
                 page = self.client.list_multipart_uploads(
                     Bucket=self.bucket, Prefix=prefix, EncodingType="url", **marker
                 )
-            plain = unquote_plus if page.get("EncodingType") == "url" else str
-            for upload in page.get("Uploads", ()):
-                yield UnfinishedUpload(plain(upload["Key"]), upload["UploadId"], upload["Initiated"])
-            if not page.get("IsTruncated"):
+            # radosgw encodes keys when it is asked to, without saying so, and leaves the next page's marker as it is.
+            found = [
+                UnfinishedUpload(unquote_plus(upload["Key"]), upload["UploadId"], upload["Initiated"])
+                for upload in page.get("Uploads", ())
+            ]
+            yield from found
+            if not page.get("IsTruncated") or not found:
                 return
-            marker = {"KeyMarker": plain(page["NextKeyMarker"]), "UploadIdMarker": page["NextUploadIdMarker"]}
+            marker = {"KeyMarker": found[-1].key, "UploadIdMarker": found[-1].id}
 
     def _connect(self) -> S3Client:
         client = super()._connect()
         client.meta.events.register("before-parse.s3.ListObjectVersions", read_page)
+        client.meta.events.register("before-parse.s3.ListMultipartUploads", mend)
         return client
 
     def _page(self, prefix: str, begin: tuple[str, str] | None) -> tuple[list[Version], tuple[str, str] | None]:
@@ -173,6 +177,8 @@ class Bucket(S3Store):
             answer: Any = self.client.list_object_versions(
                 Bucket=self.bucket, Prefix=prefix, MaxKeys=self.page_keys, **marker
             )
+        if ROWS not in answer:
+            raise SourceError(f"{self.name}: what lists bucket {self.bucket} is no S3 service that keeps versions")
         return answer[ROWS], answer[FOLLOWING]
 
     def _store_parts(

@@ -7,6 +7,7 @@ that lists the markers behind the versions leaves nothing but their times to go 
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -20,6 +21,8 @@ from include.recovery.errors import SourceError
 ROWS, FOLLOWING = "Rows", "Following"
 """What the answer of ``list_object_versions`` holds instead of boto3's fields."""
 
+_ILLEGAL = re.compile(rb"&#(x0*[0-8bcef]|x0*1[0-9a-f]|0*[0-8]|0*1[124-9]|0*2\d|0*3[01]);", re.IGNORECASE)
+_UNREADABLE = "\ufffd"
 _EMPTY = b'<?xml version="1.0"?><ListVersionsResult/>'
 
 
@@ -55,12 +58,35 @@ One = TypeVar("One", bound=Keyed)
 
 
 def read_page(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-    """Handler of botocore's event ``before-parse.s3.ListObjectVersions``: reads the page in boto3's stead."""
+    """Handler of botocore's event ``before-parse.s3.ListObjectVersions``: reads the page in boto3's stead.
+
+    What is no page is left to boto3.
+    """
+    mend(response_dict)
     if response_dict["status_code"] != 200:
         return
-    rows, following = parsed(response_dict["body"])
+    try:
+        rows, following = parsed(response_dict["body"])
+    except SourceError:
+        return
     response_dict["body"] = _EMPTY
     customized_response_dict[ROWS], customized_response_dict[FOLLOWING] = rows, following
+
+
+def mend(response_dict: dict[str, Any], **_: Any) -> None:
+    """Handler of ``before-parse``: makes a listing readable in which a service wrote what XML cannot hold.
+
+    radosgw repeats the key where a page begins, with control characters and all, even where it was asked to encode
+    keys. boto3 cannot read that, and takes it for a failure (500) of the service.
+    """
+    if response_dict["status_code"] not in (200, 500) or not _ILLEGAL.search(response_dict["body"]):
+        return
+    body = _ILLEGAL.sub(_UNREADABLE.encode(), response_dict["body"])
+    try:
+        _listing(body)
+    except (ET.ParseError, ValueError):
+        return
+    response_dict["body"], response_dict["status_code"] = body, 200
 
 
 def parsed(page: bytes) -> tuple[list[Version], tuple[str, str] | None]:
@@ -69,8 +95,7 @@ def parsed(page: bytes) -> tuple[list[Version], tuple[str, str] | None]:
     :raises SourceError: when it is no such page.
     """
     try:
-        # The service's own answer, over a connection that is trusted; boto3 reads it by the same means.
-        root = ET.fromstring(page)  # noqa: S314
+        root = _listing(page)
         rows: list[Version] = []
         latest: list[bool] = []
         about: dict[str, str] = {}
@@ -84,7 +109,10 @@ def parsed(page: bytes) -> tuple[list[Version], tuple[str, str] | None]:
                 about[tag] = element.text or ""
         if about.get("EncodingType") == "url":
             rows = [row._replace(key=unquote_plus(row.key)) for row in rows]
-            about["NextKeyMarker"] = unquote_plus(about.get("NextKeyMarker", ""))
+            marker = about.get("NextKeyMarker", "")
+            # Not every service encodes this one too.
+            plain = rows and (marker == rows[-1].key or _UNREADABLE in marker)
+            about["NextKeyMarker"] = rows[-1].key if plain else unquote_plus(marker)
         if not _in_order(rows, latest):
             order = sorted(range(len(rows)), key=lambda n: (rows[n].key, not latest[n], -rows[n].modified))
             rows = [rows[number] for number in order]
@@ -125,6 +153,14 @@ def side_by_side(*listings: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, li
                 found[number] = head[1]
                 heads[number] = next(each[number], None)
         yield key, found
+
+
+def _listing(page: bytes) -> ET.Element:
+    # The service's own answer, over a connection that is trusted; boto3 reads it by the same means.
+    root = ET.fromstring(page)  # noqa: S314
+    if not root.tag.rpartition("}")[2].startswith("List"):
+        raise ValueError(f"it is {root.tag!r}")
+    return root
 
 
 def _in_order(rows: list[Version], latest: list[bool]) -> bool:

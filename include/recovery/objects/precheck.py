@@ -70,10 +70,10 @@ def refuse_unversioned(bucket: Bucket) -> None:
     except StoreUnavailable as error:
         raise SourceUnavailable(str(error)) from error
     except StoreError as error:
-        if "AccessDenied" in str(error) or "Forbidden" in str(error):
+        if _is_forbidden(error):
             raise InsufficientRights(
-                f"{bucket.name}: bucket {bucket.bucket} does not let this user ask for its versioning; grant "
-                f"s3:GetBucketVersioning, s3:ListBucketVersions and s3:GetObjectVersion: {error}"
+                f"{bucket.name}: bucket {bucket.bucket} does not let this user in; look at its connection's keys, and "
+                f"grant s3:GetBucketVersioning, s3:ListBucketVersions and s3:GetObjectVersion: {error}"
             ) from error
         raise SourceError(f"{bucket.name}: bucket {bucket.bucket} cannot be used: {error}") from error
     status = answer.get("Status", "never switched on")
@@ -83,6 +83,11 @@ def refuse_unversioned(bucket: Bucket) -> None:
             f"could not come back; switch it on: aws s3api put-bucket-versioning --bucket {bucket.bucket} "
             "--versioning-configuration Status=Enabled"
         )
+
+
+def _is_forbidden(error: StoreError) -> bool:
+    response = getattr(error.__cause__, "response", {})
+    return bool(response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 403)
 
 
 def _early(bucket: Bucket, prefix: str, reach: timedelta) -> Iterator[str]:

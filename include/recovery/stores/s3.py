@@ -14,6 +14,7 @@ What differs between services, all of it tried:
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -240,12 +241,16 @@ class S3Store:
     def _connect(self) -> S3Client:
         import boto3
         from botocore.config import Config
+        from botocore.session import Session
 
         secure = self._endpoint_url is None or self._endpoint_url.startswith("https:")
+        core = Session()
+        core.register_component("data_loader", _models())
         session = boto3.session.Session(
             aws_access_key_id=self._credentials[0],
             aws_secret_access_key=self._credentials[1],
             region_name=self._region or "us-east-1",
+            botocore_session=core,
         )
         return session.client(
             "s3",
@@ -324,6 +329,16 @@ class S3Store:
     @property
     def _address(self) -> str:
         return self._endpoint_url or f"AWS {self._region or 'us-east-1'}"
+
+
+@functools.cache
+def _models() -> Any:
+    """What boto3 reads from its own files for each client, half a second long; one reading is enough for all."""
+    from botocore.loaders import Loader
+    from botocore.session import Session
+
+    found: Loader = Session().get_component("data_loader")
+    return found
 
 
 def first_version(store: ObjectStore, key: str) -> ObjectVersion | None:

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,12 +76,17 @@ class Uploads:
 
     def content(self) -> dict[str, bytes]:
         """What plain reads see, every byte."""
-        return {info.key: self.here.get(info.key)[0] for info in self.here.list("")}
+        with ThreadPoolExecutor(8) as pool:
+            keys = [info.key for info in self.here.list("")]
+            return dict(zip(keys, pool.map(lambda key: self.here.get(key)[0], keys), strict=True))
 
     def versions(self, bucket: Bucket | None = None) -> dict[tuple[str, str], bytes | None]:
         """Every version, every byte; None for delete markers."""
         which = bucket or self.here
-        return {(v.key, v.id): None if v.marker else which.get(v.key, v.id)[0] for v in which.history("")}
+        with ThreadPoolExecutor(8) as pool:
+            found = list(which.history(""))
+            contents = pool.map(lambda v: None if v.marker else which.get(v.key, v.id)[0], found)
+            return dict(zip([(v.key, v.id) for v in found], contents, strict=True))
 
     def now(self) -> Any:
         """A whole second by the bucket's clock that is over, a second after all that was done before."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -22,6 +25,12 @@ def expire(bucket: Bucket, days: int) -> None:
         "ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": ""},
         "NoncurrentVersionExpiration": {"NoncurrentDays": days},
     }  # fmt: skip
+
+    def with_md5(params: dict[str, Any], **_: Any) -> None:  # radosgw insists on it
+        body = params["body"].encode() if isinstance(params["body"], str) else params["body"]
+        params["headers"]["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+
+    bucket.client.meta.events.register("before-call.s3.PutBucketLifecycleConfiguration", with_md5)
     bucket.client.put_bucket_lifecycle_configuration(
         Bucket=bucket.bucket, LifecycleConfiguration={"Rules": [rule]}  # type: ignore[typeddict-item]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,8 +31,8 @@ PICTURE: dict[str, Any] = {"ContentType": "image/png", "Metadata": {"owner": "ad
 
 def fill(uploads: Uploads) -> None:
     """Keys of every kind, an upload in parts, attributes, older versions, and a deleted object."""
-    for key in ODD_KEYS:
-        uploads.put(key, b"" if key == "zero" else key.encode() * 3)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: uploads.put(key, b"" if key == "zero" else key.encode() * 3), ODD_KEYS))
     uploads.put("img/1.png", b"first", ContentType="image/png")
     uploads.put("img/1.png", os.urandom(3000), **PICTURE)
     uploads.put("img/2.png", os.urandom(5000), ContentType="image/png")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.recovery.errors import SourceError
-from include.recovery.objects.listing import FOLLOWING, ROWS, Version, by_key, parsed, read_page, side_by_side
+from include.recovery.objects.listing import FOLLOWING, ROWS, Version, by_key, mend, parsed, read_page, side_by_side
 
 PAGE = b"""<?xml version="1.0" encoding="UTF-8"?>
 <ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>uploads</Name><EncodingType>url</EncodingType>
@@ -34,6 +34,36 @@ def test_versions_and_markers_of_one_second_keep_the_order_of_the_answer() -> No
     assert [row.in_parts for row in rows] == [False, False, True, False]
 
 
+def test_a_marker_that_is_not_encoded_is_taken_as_it_is() -> None:
+    entry = "<Version><Key>a%2Bb%2525</Key><VersionId>v</VersionId><LastModified>2026-11-21T10:00:00Z</LastModified>"
+    for marker in ("a+b%25", "a%2Bb%2525"):
+        more = f"<IsTruncated>true</IsTruncated><NextKeyMarker>{marker}</NextKeyMarker><EncodingType>url</EncodingType>"
+        rows, following = parsed(f"<ListR>{more}{entry}<Size>1</Size><ETag>e</ETag></Version></ListR>".encode())
+        assert rows[0].key == "a+b%25"
+        assert following == ("a+b%25", "")
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_page_that_repeats_what_xml_cannot_hold_is_mended(status: int) -> None:
+    entry = "<Version><Key>a%01</Key><VersionId>v</VersionId><LastModified>2026-11-21T10:00:00Z</LastModified>"
+    begin = "<IsTruncated>true</IsTruncated><EncodingType>url</EncodingType><KeyMarker>&#x01;&#x1f;&#9;</KeyMarker>"
+    page = f"<ListVersionsResult>{begin}<NextKeyMarker>a&#x01;</NextKeyMarker>{entry}<ETag/><Size>1</Size></Version>"
+    answer, more = {"status_code": status, "body": f"{page}</ListVersionsResult>".encode()}, {}
+
+    read_page(answer, more)
+
+    assert answer["status_code"] == 200
+    assert more[ROWS][0].key == "a\x01"
+    assert more[FOLLOWING] == ("a\x01", "")
+
+
+def test_a_failure_stays_one() -> None:
+    for body in (b"<Error><Code>InternalError</Code></Error>", b"<Error><Key>&#x01;</Key></Error>", b"&#x01;", b"oops"):
+        answer = {"status_code": 500, "body": body}
+        mend(answer)
+        assert answer == {"status_code": 500, "body": body}
+
+
 def test_markers_that_are_listed_behind_the_versions_find_their_place() -> None:
     def entry(tag: str, key: str, version: str, second: int, latest: bool) -> str:
         return (
@@ -45,9 +75,9 @@ def test_markers_that_are_listed_behind_the_versions_find_their_place() -> None:
     other = entry("Version", "b", "b1", 0, False)
     markers = entry("DeleteMarker", "a", "a3", 2, True) + entry("DeleteMarker", "b", "b2", 0, True)
     for page in (versions + other + markers, versions + markers[: len(markers) // 2]):
-        rows, _ = parsed(f"<R>{page}</R>".encode())
+        rows, _ = parsed(f"<ListR>{page}</ListR>".encode())
         assert [row.id for row in rows if row.key == "a"] == ["a3", "a2", "a1"]
-    assert [row.id for row in parsed(f"<R>{versions + other + markers}</R>".encode())[0]][3:] == ["b2", "b1"]
+    assert [row.id for row in parsed(f"<ListR>{versions + other + markers}</ListR>".encode())[0]][3:] == ["b2", "b1"]
 
 
 def test_the_last_page_leads_nowhere() -> None:
@@ -61,12 +91,14 @@ def test_a_page_is_read_in_the_place_of_boto3() -> None:
     assert more[FOLLOWING] == ("b\nb c", "v4")
     assert b"Version>" not in answer["body"]
 
-    refusal = {"status_code": 403, "body": b"<Error/>"}
-    read_page(refusal, more, operation_model=None)
-    assert refusal["body"] == b"<Error/>"
+    for refusal in ({"status_code": 403, "body": b"<Error/>"}, {"status_code": 200, "body": b"<Error/>"}):
+        more = {}
+        read_page(refusal, more, operation_model=None)
+        assert refusal["body"] == b"<Error/>"
+        assert more == {}
 
 
-@pytest.mark.parametrize("page", [b"<html>", b"", b"<R><Version><Key>a</Key></Version></R>"])
+@pytest.mark.parametrize("page", [b"<html>", b"", b"<ListR><Version><Key>a</Key></Version></ListR>"])
 def test_what_is_no_page_is_refused(page: bytes) -> None:
     with pytest.raises(SourceError, match="is it an S3 service"):
         parsed(page)
