@@ -105,7 +105,8 @@ class VaultKind:
                 return Restored(0, f"snapshot in {folder}", ("it was not opened: there are no unseal keys",))
             source = site.source
             copy.start(
-                folder, folder / "snapshot", keys, program=source.program, network=source.network,
+                folder, folder / "snapshot", keys, shares=facts.shares, threshold=facts.threshold,
+                program=source.program, network=source.network,
                 whose=f"connection {source.unseal_connection!r}",
             )  # fmt: skip
         except BaseException:

@@ -157,7 +157,7 @@ def test_a_vault_that_never_stands_still_is_not_said_to_be_compared(
         (lambda bao: bao.call("POST", "secret/data/shop/db", {"data": {"user": "x"}}), "kv/secret/shop/db is not what"),
         (lambda bao: bao.call("DELETE", "secret/metadata/shop/mail"), "kv/secret/shop/mail is missing"),
         (lambda bao: bao.call("POST", "old/planted", {"a": "b"}), "kv/old/planted is there, and was not backed up"),
-        (lambda bao: bao.call("PUT", "sys/policies/acl/shop", {"policy": ""}), "policy/shop is not what"),
+        (lambda bao: bao.call("PUT", "sys/policies/acl/shop", {"policy": 'path "x" {}'}), "policy/shop is not what"),
         (lambda bao: bao.call("DELETE", "sys/auth/approle"), "auth/approle/ is missing"),
     ],
     ids=["secret", "missing", "planted", "policy", "method"],
