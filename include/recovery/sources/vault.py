@@ -97,6 +97,11 @@ class VaultKind:
         self.discard(folder)
         facts = Facts.of(stored)
         keys = self._keys(site, stored) if facts.listed else []
+        if facts.listed and len(keys) < facts.threshold:
+            raise SourceError(
+                f"connection {site.source.unseal_connection!r} gives {len(keys)} unseal keys, and backup "
+                f"{stored.manifest.name} needs {facts.threshold}; add the others"
+            )
         folder.mkdir(mode=0o700)
         try:
             _fetch(stored, facts, folder)
