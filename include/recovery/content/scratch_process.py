@@ -108,24 +108,24 @@ def wait_ready(place: Path, process: ScratchProcess, ready: Callable[[], bool], 
 def end(place: Path, *, grace: float = 10) -> None:
     """End the server of a folder. Nothing there is fine too.
 
-    :param grace: seconds for it to end by itself, before it is ended by force.
+    :param grace: seconds for it to end by itself, before it is ended by force; 0 ends it at once.
     """
     process = _recorded(place)
     if process is None:
         return
-    if process.running:
+    if process.running and grace:
         _send(process.pid, signal.SIGTERM)
         wait_until(lambda: not process.running, grace)
     if process.running:
         _send(process.pid, signal.SIGKILL)
-        wait_until(lambda: not process.running, grace)
+        wait_until(lambda: not process.running, 10)
     for pid in processes_in(place, process.program):
         _send(pid, signal.SIGKILL)
 
 
 def remove(place: Path) -> None:
     """End the server of a folder and remove the folder. Nothing there is fine too."""
-    end(place, grace=3)
+    end(place, grace=0)
     shutil.rmtree(short_socket_directory(place), ignore_errors=True)
     shutil.rmtree(place, ignore_errors=True)
 

@@ -54,7 +54,9 @@ def _stopped(data: Path, server: HttpService) -> Iterator[None]:
     lock = data / "lock"
     if _answers(server):
         raise Refused(f"{server.name} at {server.url} still answers; stop it, then put back")
-    if not lock.exists():
+    for pid, path in _users(data):
+        raise Refused(f"process {pid} has {path} open, so the server runs; stop it, then put back")
+    if not lock.exists():  # Debian's server makes none
         yield
         return
     with lock.open("r+b") as file:
@@ -76,6 +78,16 @@ def _answers(server: HttpService) -> bool:
     except Answered:
         return True
     return True
+
+
+def _users(data: Path) -> Iterator[tuple[str, str]]:
+    """Processes that have files of a folder open, as far as we may look."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            opened = [str(each.readlink()) for each in (process / "fd").iterdir()]
+        except OSError:
+            continue
+        yield from ((process.name, path) for path in opened if path.startswith(f"{data}/"))
 
 
 def _exchanged(new: Path, data: Path, now: datetime) -> str:

@@ -97,6 +97,11 @@ class VaultKind:
         self.discard(folder)
         facts = Facts.of(stored)
         keys = self._keys(site, stored) if facts.listed else []
+        if facts.listed and len(keys) < facts.threshold:
+            raise SourceError(
+                f"connection {site.source.unseal_connection!r} gives {len(keys)} unseal keys, and backup "
+                f"{stored.manifest.name} needs {facts.threshold}; add the others"
+            )
         folder.mkdir(mode=0o700)
         try:
             _fetch(stored, facts, folder)
@@ -105,7 +110,8 @@ class VaultKind:
                 return Restored(0, f"snapshot in {folder}", ("it was not opened: there are no unseal keys",))
             source = site.source
             copy.start(
-                folder, folder / "snapshot", keys, program=source.program, network=source.network,
+                folder, folder / "snapshot", keys, shares=facts.shares, threshold=facts.threshold,
+                program=source.program, network=source.network,
                 whose=f"connection {source.unseal_connection!r}",
             )  # fmt: skip
         except BaseException:

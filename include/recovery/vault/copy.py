@@ -26,10 +26,21 @@ _BLOCK = 1024 * 1024
 _SECONDS = 60
 
 
-def start(folder: Path, snapshot: Path, keys: Sequence[str], *, program: str, network: Network, whose: str) -> None:
+def start(
+    folder: Path,
+    snapshot: Path,
+    keys: Sequence[str],
+    *,
+    shares: int,
+    threshold: int,
+    program: str,
+    network: Network,
+    whose: str,
+) -> None:
     """Start a server in a folder, restore a snapshot into it, and unseal it.
 
     :param keys: unseal keys of the original, as of the snapshot.
+    :param shares: as many keys as the original has, of which ``threshold`` open it.
     :param program: ``bao`` or ``vault``.
     :param whose: where the keys are from, for messages.
     :raises LifeboatError: when it cannot be started, or does not take the snapshot.
@@ -50,7 +61,8 @@ def start(folder: Path, snapshot: Path, keys: Sequence[str], *, program: str, ne
     process = scratch_process.start(folder, argv, env=env, alone=network == "none")
     with _connected(folder) as vault:
         scratch_process.wait_ready(folder, process, lambda: Path(socket).exists() and _answers(vault), seconds=_SECONDS)
-        own = vault.ask("PUT", "sys/init", {"secret_shares": 1, "secret_threshold": 1})
+        # In the original's shape, as a server that takes a snapshot goes on putting keys together as it did before.
+        own = vault.ask("PUT", "sys/init", {"secret_shares": shares, "secret_threshold": threshold})
         vault.unseal(own["keys"], "its own")
         vault.log_in(own["root_token"])
         _until(lambda: _active(vault), f"the copy in {folder} does not become active", folder)
@@ -96,7 +108,8 @@ def _configuration(folder: Path, socket: str, network: Network) -> dict[str, obj
     # In a network of its own every port is free.
     api, cluster = (8200, 8201) if network == "none" else (scratch_process.free_port(), scratch_process.free_port())
     return {
-        "storage": {"raft": {"path": str(folder / "data"), "node_id": "copy"}},
+        # Alone in its cluster, it need not wait long for others before it leads.
+        "storage": {"raft": {"path": str(folder / "data"), "node_id": "copy", "performance_multiplier": 1}},
         "listener": [
             {"unix": {"address": socket, "socket_mode": "600", "disable_unauthed_generate_root_endpoints": False}},
             # Raft wants an address for the other nodes of its cluster, though there are none.

@@ -61,7 +61,7 @@ def put_back(vault: Vault, stored: Stored) -> str:
     wait_until(lambda: _settled(vault), _SECONDS)
     status = vault.seal_status()
     if status["sealed"]:
-        return "it is sealed now: unseal each node with the unseal keys of the time of the backup"
+        return "it is sealed now: restart each node, and unseal it with the unseal keys of the time of the backup"
     return ""
 
 

@@ -11,7 +11,7 @@ import secrets
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from include.recovery.content.model import Item
 from include.recovery.errors import LifeboatError, SourceError
@@ -40,10 +40,13 @@ class Facts:
 
     :param key: of the digests, hexadecimal.
     :param listed: whether the inventory lists what is inside.
+    :param shares: unseal keys that the server has, of which ``threshold`` open it.
     """
 
     key: str
     listed: bool
+    shares: int
+    threshold: int
     index: int
     term: int
     state: str
@@ -82,9 +85,10 @@ def take(vault: Vault, sink: Sink, *, listed: bool) -> tuple[Snapshot, tuple[Not
     fits = listed and snapshot.index == first
     for item in [*(items if fits else ()), *snapshot.items()]:
         sink.item(item)
-    facts: dict[str, Any] = {"key": key.hex(), "listed": fits, **asdict(snapshot)}
+    status = vault.seal_status()
+    facts = Facts(key.hex(), fits, int(status["n"]), int(status["t"]), **asdict(snapshot))
     with sink.writing(FACTS) as stream:
-        stream.write(json.dumps(facts).encode())
+        stream.write(json.dumps(asdict(facts)).encode())
     if fits:
         return snapshot, UNLISTED
     if listed:

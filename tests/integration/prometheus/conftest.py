@@ -61,7 +61,7 @@ class Server:
         end = time.monotonic() + 30
         while not self.ask(query):
             assert time.monotonic() < end, f"no answer to {query}"
-            time.sleep(0.2)
+            time.sleep(0.05)
 
     def source(self, **more: Any) -> dict[str, Any]:
         return {"kind": "prometheus", "connection": "depot_prometheus", "data": str(self.data), **more}
@@ -102,12 +102,11 @@ def prometheus(tmp_path: Path, old_blocks: Path) -> Iterator[Server]:
     server = Server(folder, scratch_process.free_port())
     shutil.copytree(old_blocks, server.data)
     (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 1s}\n"
+        "global: {scrape_interval: 200ms}\n"
         f"scrape_configs: [{{job_name: itself, static_configs: [{{targets: ['{LOOPBACK}:{server.port}']}}]}}]\n"
     )
     try:
         server.start()
-        server.wait_for("up == 1")
         yield server
     finally:
-        scratch_process.end(folder, grace=5)
+        scratch_process.end(folder, grace=0)

@@ -32,6 +32,7 @@ def left(server: Server) -> list[Path]:
 
 @pytest.mark.demand("A5")
 def test_all_series_come_back_and_answer_the_same(prometheus: Server, content_place: Make) -> None:
+    prometheus.wait_for("up == 1")
     place = content_place(prometheus.source(questions=QUESTIONS), connections=prometheus.connections)
     assert "snapshots allowed" in place.verbs.precheck(place.workspace, place.system, place.source)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from include.recovery.content import scratch_process
 from include.recovery.content.port import Selection
 from include.recovery.errors import BackupCorrupt, InsufficientRights, Refused, SourceError, SourceUnavailable
 from include.recovery.evidence.model import Outcome
+from include.recovery.prometheus import exchange
 from include.recovery.sources import prometheus as kind
 from tests.fixtures.content import ContentPlace
 from tests.integration.prometheus.conftest import Server
@@ -199,7 +201,7 @@ def test_a_damaged_part_is_named_and_nothing_is_put_back(prometheus: Server, pla
 
 
 def test_putting_back_under_a_running_server_is_refused(
-    prometheus: Server, content_place: Make, tmp_path: Path
+    prometheus: Server, content_place: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = {"depot_prometheus": {"conn_type": "http", "host": f"http://127.0.0.1:{scratch_process.free_port()}"}}
     place = content_place(prometheus.source(), connections=prometheus.connections)
@@ -207,9 +209,15 @@ def test_putting_back_under_a_running_server_is_refused(
 
     with pytest.raises(Refused, match="still answers; stop it"):
         place.verbs.put_back(place.workspace, backup, leave=place.site.name)
-    # Also when its address is wrong: its lock tells.
-    (tmp_path / "connections.json").write_text(__import__("json").dumps(elsewhere))
-    with pytest.raises(Refused, match="lock is held"):
+    # Also when its address is wrong: its open files tell, and its lock where it makes one.
+    (tmp_path / "connections.json").write_text(json.dumps(elsewhere))
+    with pytest.raises(Refused, match=r"process \d+ has .*/data/.* open, so the server runs"):
+        place.verbs.put_back(place.workspace, backup, leave=place.site.name)
+    prometheus.stop()
+    prometheus.options.append("--storage.tsdb.use-lockfile")
+    prometheus.start()
+    monkeypatch.setattr(exchange, "_users", lambda data: ())
+    with pytest.raises(Refused, match=r"lock is held"):
         place.verbs.put_back(place.workspace, backup, leave=place.site.name)
     with pytest.raises(Refused, match="go back all together"):
         place.verbs.put_back(place.workspace, backup, leave=place.site.name, only=Selection(("01",)))

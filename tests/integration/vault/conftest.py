@@ -34,7 +34,8 @@ class Bao:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         headers = {"X-Vault-Token": self.token}
-        answer = httpx.request(method, f"{self.url}/v1/{path}", json=body, headers=headers, trust_env=False)
+        url = f"{self.url}/v1/{path}"
+        answer = httpx.request(method, url, json=body, headers=headers, trust_env=False, timeout=120)
         assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
@@ -72,7 +73,8 @@ def bao(tmp_path: Path) -> Iterator[Bao]:
     server = Bao(f"http://{LOOPBACK}:{port}", folder)
     listener = {"address": f"{LOOPBACK}:{port}", "cluster_address": f"{LOOPBACK}:{port + 1}", "tls_disable": True}
     (folder / "server.json").write_text(json.dumps({
-        "storage": {"raft": {"path": str(folder / "data"), "node_id": "one"}}, "listener": [{"tcp": listener}],
+        "storage": {"raft": {"path": str(folder / "data"), "node_id": "one", "performance_multiplier": 1}},
+        "listener": [{"tcp": listener}],
         "api_addr": server.url, "cluster_addr": f"https://{LOOPBACK}:{port + 1}", "disable_mlock": True,
     }))  # fmt: skip
     env = {"PATH": os.environ["PATH"], "HOME": str(folder)}
@@ -86,7 +88,7 @@ def bao(tmp_path: Path) -> Iterator[Bao]:
         fill(server)
         yield server
     finally:
-        scratch_process.end(folder, grace=2)
+        scratch_process.end(folder, grace=0)
 
 
 def fill(server: Bao) -> None:

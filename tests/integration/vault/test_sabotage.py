@@ -19,6 +19,7 @@ from include.recovery.errors import (
     SourceError,
     SourceUnavailable,
 )
+from include.recovery.vault import copy
 from include.recovery.vault import take as taking
 from include.recovery.vault.client import Vault
 from tests.fixtures.content import ContentPlace
@@ -43,7 +44,7 @@ def test_wrong_unseal_keys_do_not_open_a_copy_and_leave_nothing(bao: Bao, vault_
 def test_too_few_unseal_keys_are_named(bao: Bao, vault_place: Make) -> None:
     place = vault_place(bao.keys[0])
 
-    with pytest.raises(SourceError, match="gives 1 unseal keys, and .* needs 2"):
+    with pytest.raises(SourceError, match="gives 1 unseal keys, and backup .* needs 2"):
         place.copy(place.back_up())
 
 
@@ -151,40 +152,28 @@ def test_a_vault_that_never_stands_still_is_not_said_to_be_compared(
     assert "never stood still" in comparison.not_compared[0].why
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda bao: bao.call("POST", "secret/data/shop/db", {"data": {"user": "x"}}), "kv/secret/shop/db is not what"),
-        (lambda bao: bao.call("DELETE", "secret/metadata/shop/mail"), "kv/secret/shop/mail is missing"),
-        (lambda bao: bao.call("POST", "old/planted", {"a": "b"}), "kv/old/planted is there, and was not backed up"),
-        (lambda bao: bao.call("PUT", "sys/policies/acl/shop", {"policy": ""}), "policy/shop is not what"),
-        (lambda bao: bao.call("DELETE", "sys/auth/approle"), "auth/approle/ is missing"),
-    ],
-    ids=["secret", "missing", "planted", "policy", "method"],
-)
-def test_a_copy_with_one_change_is_not_identical(
-    bao: Bao, vault_place: Make, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Bao], Any], message: str
-) -> None:
+def test_whatever_is_changed_missing_or_planted_in_a_copy_is_named(bao: Bao, vault_place: Make) -> None:
     """The copy is changed as its root, as no person could by accident."""
-    from include.recovery.vault import copy
-
     place = vault_place(*bao.keys[:2])
     backup = place.back_up()
     folder = place.copy(backup)
 
-    class InTheCopy:
-        def __init__(self, vault: Vault) -> None:
-            self.vault = vault
-
-        def call(self, method: str, path: str, body: Any = None) -> Any:
-            return self.vault.ask(method, path, body)
-
     with copy.opened(folder, bao.keys[:2]) as vault:
-        damage(InTheCopy(vault))  # type: ignore[arg-type]
+        vault.ask("POST", "secret/data/shop/db", {"data": {"user": "x"}})
+        vault.ask("DELETE", "secret/metadata/shop/mail")
+        vault.ask("POST", "old/planted", {"a": "b"})
+        vault.ask("PUT", "sys/policies/acl/shop", {"policy": 'path "x" {}'})
+        vault.ask("DELETE", "sys/auth/approle")
 
     comparison = place.compare(backup, folder)
     assert not comparison.identical
-    assert [each.message[: len(message)] for each in comparison.differences if message in each.message] == [message]
+    assert [each.message for each in comparison.differences] == [
+        "auth/approle/ is missing",
+        "kv/old/planted is there, and was not backed up",
+        "kv/secret/shop/db is not what was backed up",
+        "kv/secret/shop/mail is missing",
+        "policy/shop is not what was backed up",
+    ]
 
 
 def test_a_damaged_or_missing_part_is_named_and_nothing_is_put_back(bao: Bao, vault_place: Make) -> None:
