@@ -21,7 +21,7 @@ RELEASE = {
 
 
 def packed(content: bytes) -> str:
-    return base64.b64encode(gzip.compress(content)).decode()
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode()
 
 
 def in_secret(payload: str, kind: str = "helm.sh/release.v1") -> dict[str, Any]:
