@@ -175,7 +175,7 @@ class VaultKind:
             changed = sum(1 for _ in changes(stored.items(), self.live_items(beside)))
             aside = keep_aside(vault, Path(site.source.aside), site.name, site.now())
             note = put_back(vault, stored)
-        return PutBack(changed, str(aside), (note,) if note else ())
+        return PutBack(changed, str(aside), (note,))
 
     def _vault(self, site: Site[VaultSource]) -> AbstractContextManager[Vault]:
         return Vault.opened(site.connection(site.source.connection), f"Vault of {site.name}", site.stop)

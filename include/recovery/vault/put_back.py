@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from include.recovery.errors import BackupCorrupt, LifeboatError, SourceError
+from include.recovery.errors import BackupCorrupt, LifeboatError, SourceError, SourceUnavailable
 from include.recovery.postgres.scratch_process import wait_until
 from include.recovery.vault.snapshot import Snapshot, Tee, read
 from include.recovery.vault.take import SNAPSHOT
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from include.recovery.vault.client import Vault
 
 _BLOCK = 1024 * 1024
-_SECONDS = 30
+_SETTLES = 15.0
+"""Seconds: the server answers before it has taken the snapshot, and tries its keys some five seconds later."""
 
 
 def save(stream: BinaryIO, path: Path, where: str, wrong: type[LifeboatError]) -> Snapshot:
@@ -50,19 +51,18 @@ def keep_aside(vault: Vault, folder: Path, name: str, now: datetime) -> Path:
 def put_back(vault: Vault, stored: Stored) -> str:
     """Make the cluster hold a backup's snapshot.
 
-    :return: what the person has to do yet; empty when nothing.
+    :return: what people should know.
     :raises BackupCorrupt: when the stored snapshot is not whole; the cluster is not touched then.
     """
     with stored.open(SNAPSHOT) as stream:  # wholly read once, before the cluster sees its first byte
         read(stream, stored.manifest.name, BackupCorrupt)
     with stored.open(SNAPSHOT) as stream:
         vault.restore(_chunks(stream))
-    # Where the keys have changed since, it seals itself a moment later; else it takes the lead again.
-    wait_until(lambda: _settled(vault), _SECONDS)
-    status = vault.seal_status()
-    if status["sealed"]:
+    # Where the keys have changed since, it seals itself; else nothing tells when it is done, so the time is waited.
+    wait_until(lambda: _sealed(vault), _SETTLES)
+    if _sealed(vault):
         return "it is sealed now: restart each node, and unseal it with the unseal keys of the time of the backup"
-    return ""
+    return "its unseal keys are those of the time of the backup, also where they were changed since"
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
@@ -70,8 +70,8 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
         yield block
 
 
-def _settled(vault: Vault) -> bool:
+def _sealed(vault: Vault) -> bool:
     try:
-        return bool(vault.seal_status()["sealed"]) or bool(vault.ask("GET", "sys/leader")["leader_address"])
-    except LifeboatError:
+        return bool(vault.seal_status()["sealed"])
+    except SourceUnavailable:
         return False

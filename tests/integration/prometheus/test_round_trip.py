@@ -66,7 +66,7 @@ def test_lost_data_is_put_back_and_the_present_kept_aside(prometheus: Server, co
     assert (Path(done.aside) / "wal").is_dir()
     assert not (Path(done.aside) / lost.name).exists()
     assert (prometheus.data / lost.name).is_dir()
-    assert done.changed >= 2
+    assert done.changed >= 1
     prometheus.start()
     (one,) = prometheus.ask(f"sum(count_over_time(orders[{HOURS + 6}h]))")
     assert one["value"][1] == str(3 * HOURS * 3600 // STEP)

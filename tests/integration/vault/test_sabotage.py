@@ -12,7 +12,6 @@ from include.recovery.content import scratch_process
 from include.recovery.content.port import Selection
 from include.recovery.errors import (
     BackupCorrupt,
-    CopyLost,
     InsufficientRights,
     LifeboatError,
     Refused,
@@ -201,16 +200,6 @@ def test_putting_back_a_part_of_it_is_refused(bao: Bao, vault_place: Make) -> No
 
     with pytest.raises(Refused, match="goes back as a whole"):
         place.verbs.put_back(place.workspace, backup, leave=place.site.name, only=Selection(("kv/secret/shop/db",)))
-
-
-def test_a_copy_whose_server_died_is_lost_not_different(bao: Bao, vault_place: Make) -> None:
-    place = vault_place(*bao.keys[:2])
-    backup = place.back_up()
-    folder = place.copy(backup)
-    scratch_process.end(folder, grace=0)
-
-    with pytest.raises(CopyLost, match="has died; restore again"):
-        place.compare(backup, folder)
 
 
 def test_a_backup_that_needs_keys_says_so_when_the_policy_has_lost_them(bao: Bao, vault_place: Make) -> None:
