@@ -150,7 +150,7 @@ class LabSources:
                 done.touch()
 
     def make_database_instance(self, connection: ConnectionInfo) -> None:
-        """The database instance of ksrce-lab on the emulated RDS, which forgets it when it stops."""
+        """The database instance of ksrce-lab on the emulated RDS."""
         rds = boto3.client(
             "rds", **connection.extra, aws_access_key_id=connection.login, aws_secret_access_key=connection.password
         )
