@@ -1,4 +1,4 @@
-"""The emulated RDS over restarts: instances and snapshots in a file, since a catalog that names snapshots needs them."""
+"""The emulated RDS over restarts: instances and snapshots in a file, as a catalog that names snapshots needs them."""
 
 from __future__ import annotations
 
