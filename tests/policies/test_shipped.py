@@ -18,6 +18,7 @@ from include.recovery.policy.rpo import worst_loss
 from include.recovery.policy.source_kinds.files import FilesSource
 from include.recovery.policy.source_kinds.git import GitSource
 from include.recovery.policy.source_kinds.kubernetes import KubernetesSource
+from include.recovery.policy.source_kinds.rds import RdsSource
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -255,7 +256,7 @@ def kinds(policies: PolicySet, system: str) -> dict[str, str]:
 
 def test_every_source_that_a_document_names_is_there(policies: PolicySet) -> None:
     git = {"code": "git"}
-    assert {"uploads": "objects", **git}.items() <= kinds(policies, "ksrce-lab").items()
+    assert kinds(policies, "ksrce-lab") == {"main-db": "postgres", "snapshots": "rds", "uploads": "objects", **git}
     assert kinds(policies, "aiaas") == {
         "main-db": "postgres", **git, "infrastructure": "terraform", "secrets": "vault", "resources": "kubernetes",
         "monitoring": "prometheus",
@@ -371,6 +372,18 @@ def test_rylie_ai_has_an_objective_for_each_source(policies: PolicySet) -> None:
     # No loss is what version control gives; the backup of the files bounds what was changed past it.
     assert system.objectives["configuration"].rpo == timedelta()
     assert {rpo["configuration"], rpo["certificates"], rpo["configuration-code"]} == {5 * MINUTE}
+
+
+def test_ksrce_lab_keeps_daily_snapshots_30_days_in_two_regions_beside_the_dump(policies: PolicySet) -> None:
+    """K1; what makes, copies and expires them is in the tests of the kind."""
+    system = policies.system("ksrce-lab")
+    source, tier = system.source("snapshots"), system.tier("daily-snapshot")
+
+    assert isinstance(source, RdsSource)
+    assert shape(tier) == ("logical", "30 0 * * *", Keep(days=30), ("primary", "offsite"))
+    assert (source.portable, source.home.region, source.second.region) == ("main-db", "us-east-1", "us-west-2")
+    assert source.second.store == "offsite"
+    assert "main-db" in system.tier("daily").sources
 
 
 def test_ksrce_lab_looks_for_the_uploads_that_its_database_names(policies: PolicySet) -> None:
