@@ -339,7 +339,7 @@ class Lab:
         become = f"setpriv --reuid {user} --regid {group} --init-groups"
         return (
             f'#!/bin/sh\n[ "$(id -u)" != 0 ] || exec {become} "$0" "$@"\n{exports}export PYTHONDONTWRITEBYTECODE=1\n'
-            f'exec {shlex.quote(sys.executable)} -m include.recovery.cli "$@"\n'
+            f'exec {shlex.quote(sys.executable)} -P -m include.recovery.cli "$@"\n'
         )
 
     def _start_python(
