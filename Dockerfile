@@ -7,15 +7,14 @@
 # where a database's host runs a worker of its own, it backs up there too. Redis backups are measured on a Redis of the
 # worker's own; copies of MongoDB backups run on mongod, which has a repository of its own: add mongodb-org-server where a
 # policy names a MongoDB source. Copies of a Vault run on its own program: add bao or vault where a policy gives unseal
-# keys. Repositories are read by git, and openssl is there for the checks of certificates.
+# keys.
 FROM apache/airflow:3.3.2-python3.11
 
 ARG POSTGRES_MAJORS="15 16 17 18"
 
 USER root
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends \
-        git iproute2 openssh-client openssl postgresql-common prometheus util-linux zstd \
+    && apt-get install -y --no-install-recommends iproute2 postgresql-common prometheus util-linux zstd \
     && sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
     && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
     && apt-get install -y --no-install-recommends pgbackrest redis-server \

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from include.lab.kubernetes_kinds import DAPR, SEALED_SECRETS
-from include.lab.kubernetes_store import Object, Store
+from include.lab.kubernetes_store import Store
 from include.lab.ports import LOOPBACK
 from include.lab.source_connections import SourceSecrets
 from include.lab.systems import REDIS_PORT
 from include.lab.tls import write_private
 
+Object = dict[str, Any]
 _DONE = "filled"
 
 
