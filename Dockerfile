@@ -6,7 +6,8 @@
 # version in the worker, reachable only through its unix socket. pgBackRest restores whole clusters in the same place;
 # where a database's host runs a worker of its own, it backs up there too. Redis backups are measured on a Redis of the
 # worker's own; copies of MongoDB backups run on mongod, which has a repository of its own: add mongodb-org-server where a
-# policy names a MongoDB source.
+# policy names a MongoDB source. Copies of a Vault run on its own program: add bao or vault where a policy gives unseal
+# keys.
 FROM apache/airflow:3.3.2-python3.11
 
 ARG POSTGRES_MAJORS="15 16 17 18"

@@ -67,6 +67,7 @@ class AirflowLab:
     :param project: the tree with ``dags``, ``plugins`` and ``include``.
     :param database_port: of its metadata database on loopback.
     :param environment: more variables for all components.
+    :param programs: a folder of programs that comes first on PATH.
     """
 
     home: Path
@@ -77,6 +78,7 @@ class AirflowLab:
     registry: Registry
     secret: LabSecrets = field(repr=False)
     environment: Mapping[str, str] = field(default_factory=dict)
+    programs: Path | None = None
 
     @property
     def url(self) -> str:
@@ -153,8 +155,9 @@ class AirflowLab:
 
     def variables(self) -> dict[str, str]:
         """The environment of all components and of every task."""
+        first = [str(self.programs)] if self.programs else []
         return {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+            "PATH": ":".join([*first, str(Path(sys.executable).parent), os.environ.get("PATH", "/usr/bin:/bin")]),
             "HOME": str(self.home),
             "LC_ALL": "C.UTF-8",
             "TZ": "UTC",

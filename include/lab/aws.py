@@ -1,10 +1,10 @@
 """KMS, Route 53 and RDS: moto's server on loopback over TLS, made fit for a lab that is started more than once.
 
-moto keeps everything in memory. For Route 53 and RDS that is so here too: zones and emulated instances are gone after a
-restart. For KMS it must not be, or all earlier backups of the lab would be unreadable; so after each call that changes
-keys the symmetric ones are written to a file (mode 600, key material in clear: this emulates a KMS, it is none), and
-read again at the start. Grants, key policies and asymmetric keys are not kept. moto also lets a disabled key decrypt;
-here it is refused, as AWS does.
+moto keeps everything in memory. For Route 53 that is so here too: zones are gone after a restart. For KMS it must not
+be, or all earlier backups of the lab would be unreadable; so after each call that changes keys the symmetric ones are
+written to a file (mode 600, key material in clear: this emulates a KMS, it is none), and read again at the start; RDS
+likewise (``lasting_rds.py``). Grants, key policies and asymmetric keys are not kept. moto also lets a disabled key
+decrypt; here it is refused, as AWS does.
 
 Run as ``python -m include.lab.aws PORT STATE CERTIFICATE KEY``.
 """
@@ -24,6 +24,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from include.lab.lasting_rds import LastingDatabases, changes, service_of
 from include.lab.ports import LOOPBACK
 from include.lab.tls import write_private
 
@@ -41,20 +42,28 @@ WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class LastingKeys:
-    """A WSGI layer around moto that keeps the KMS keys in a file, and refuses the use of disabled ones."""
+    """A WSGI layer around moto that keeps the KMS keys and RDS in files, and refuses the use of disabled keys."""
 
     def __init__(self, app: WsgiApp, path: Path) -> None:
         self._app = app
         self._path = path
+        self._databases = LastingDatabases(path.with_suffix(".rds"), ACCOUNT)
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer as AWS would; before the answer goes out, what it changed is on disk."""
         service, _, action = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
-        if service != "TrentService":
+        databases = service_of(environ.get("HTTP_AUTHORIZATION", "")) == "rds"
+        if service != "TrentService" and not databases:
             return self._app(environ, start_response)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
+        if databases:
+            answer = list(self._app(environ, start_response))
+            if changes(body):
+                with self._lock:
+                    self._databases.save()
+            return answer
         if action.startswith(_USES_A_KEY) and (refusal := _refusal(_region(environ), json.loads(body))):
             start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
             return [json.dumps(refusal).encode()]
@@ -86,6 +95,7 @@ class LastingKeys:
         """Put the keys of the file into moto."""
         from moto.kms.models import kms_backends
 
+        self._databases.load()
         if not self._path.exists():
             return
         for saved in json.loads(self._path.read_text(encoding="utf-8")):

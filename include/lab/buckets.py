@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 OWNER, WRITER, EXPIRER, REPOSITORY_WRITER = "lifeboat-owner", "lifeboat", "lifeboat-expiry", "lifeboat-repository"
+UPLOADS, TERRAFORM = "uploads", "terraform"
 
 APPEND_ONLY = (
     "s3:PutObject",
@@ -55,6 +56,23 @@ REPOSITORY_ACTIONS = (
 """What pgBackRest needs. It expires by ``DeleteObject``; the versions below the markers are out of its reach."""
 
 
+APPLICATION_ACTIONS = (
+    "s3:PutObject",
+    "s3:GetObject",
+    "s3:GetObjectVersion",
+    "s3:DeleteObject",
+    "s3:ListBucket",
+    "s3:ListBucketVersions",
+    "s3:ListBucketMultipartUploads",
+    "s3:ListMultipartUploadParts",
+    "s3:AbortMultipartUpload",
+    "s3:GetBucketLocation",
+    "s3:GetBucketVersioning",
+    "s3:GetLifecycleConfiguration",
+)
+"""What is done with a versioned bucket of an application: everything, but no version ever goes."""
+
+
 @dataclass(frozen=True)
 class Credentials:
     """An access key of S3."""
@@ -76,17 +94,21 @@ class RegionKeys:
     :param writer: what Lifeboat logs in with.
     :param repository: what pgBackRest logs in with.
     :param expiry: what retention deletes with.
+    :param uploads: what applications upload with, and Lifeboat backs uploads up with.
+    :param terraform: what Terraform keeps its state with.
     """
 
     owner: Credentials
     writer: Credentials
     repository: Credentials
     expiry: Credentials
+    uploads: Credentials
+    terraform: Credentials
 
     @classmethod
     def random(cls) -> Self:
         """New ones for a new lab."""
-        return cls(*(Credentials.random() for _ in range(4)))
+        return cls(*(Credentials.random() for _ in range(6)))
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:
@@ -157,6 +179,20 @@ def make_repository_bucket(cluster: CephCluster, region: str, keys: RegionKeys, 
     s3.create_bucket(Bucket=bucket)
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     _allow(s3, bucket, {REPOSITORY_WRITER: REPOSITORY_ACTIONS})
+
+
+def make_application_bucket(cluster: CephCluster, region: str, keys: RegionKeys, bucket: str, who: str) -> None:
+    """A versioned bucket of an application; its owner comes with ``make_bucket``. What is there already stays.
+
+    :param who: its user, ``UPLOADS`` or ``TERRAFORM``.
+    """
+    user: Credentials = getattr(keys, who)
+    if who not in json.loads(cluster.admin("user", "list")):
+        cluster.make_user(who, user.access_key, user.secret_key)
+    s3 = client(cluster.endpoint, region, keys.owner, cluster.certificates.authority)
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    _allow(s3, bucket, {who: APPLICATION_ACTIONS})
 
 
 def _allow(s3: S3Client, bucket: str, rights: Mapping[str, Sequence[str]]) -> None:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from include.lab.buckets import Credentials, RegionKeys
 from include.lab.ports import LOOPBACK
 from include.lab.postgres import SUPERUSER
+from include.lab.source_connections import SourceSecrets, source_connections
 from include.lab.systems import AWS_PORT, DNS_PORT, REGIONS, SLACK_PORT, SYSTEMS
 from include.lab.tls import Certificates, write_private
 
@@ -46,6 +47,7 @@ class LabSecrets:
     fernet_key: str = field(repr=False)
     jwt_secret: str = field(repr=False)
     session_secret: str = field(repr=False)
+    sources: SourceSecrets = field(repr=False)
 
     @classmethod
     def random(cls) -> Self:
@@ -64,6 +66,7 @@ class LabSecrets:
             fernet_key=Fernet.generate_key().decode(),
             jwt_secret=word(32),
             session_secret=word(32),
+            sources=SourceSecrets.random(),
         )
 
     @classmethod
@@ -73,20 +76,22 @@ class LabSecrets:
         saved = json.loads(path.read_text(encoding="utf-8")) if path.exists() else fresh
         for region, keys in fresh["regions"].items():
             saved["regions"][region] = keys | saved["regions"].get(region, {})
+        saved["sources"] = fresh["sources"] | saved.get("sources", {})
         text = json.dumps(saved, indent=1).encode()
         if not path.exists() or path.read_bytes() != text:
             write_private(path, text)
-        return cls(**saved)
+        return cls(**{**saved, "sources": SourceSecrets(**saved["sources"])})
 
     def region(self, store: str) -> RegionKeys:
         """The keys of one object-store region."""
         return RegionKeys.from_json(self.regions[store])
 
 
-def connections(secret: LabSecrets, certificates: Certificates, databases: Path) -> dict[str, dict[str, Any]]:
+def connections(secret: LabSecrets, certificates: Certificates, directory: Path) -> dict[str, dict[str, Any]]:
     """Every connection that the policies name, and those of the applications, by id.
 
-    :param databases: below it, each system's server has a directory with its unix socket, named as the system.
+    :param directory: the lab's; in ``postgres`` below it, each system's server has a directory with its unix socket,
+        named as the system.
 
     The format is the one of Airflow's ``LocalFilesystemBackend``, which ``lifeboat`` reads too
     (``LIFEBOAT_CONNECTIONS``).
@@ -136,12 +141,13 @@ def connections(secret: LabSecrets, certificates: Certificates, databases: Path)
         # The socket trusts whoever reaches its directory (mode 700): there is no password to keep.
         found[system.cluster_connection] = {
             "conn_type": "postgres",
-            "host": str(databases / system.name),
+            "host": str(directory / "postgres" / system.name),
             "port": system.database_port,
             "login": SUPERUSER,
             "schema": "postgres",
         }
-    return found
+    regions = {region.store: secret.region(region.store) for region in REGIONS}
+    return found | source_connections(secret.sources, regions, verify, directory)
 
 
 def _signing_key() -> str:

@@ -23,7 +23,7 @@ from include.lab.ports import LOOPBACK
 from include.lab.proofs import Proofs
 from include.lab.runs import wait_for_dags
 from include.lab.steps import Report, Step, Timing, run_steps
-from include.lab.systems import REGIONS, SLACK_PORT, SYSTEMS, DemoSystem
+from include.lab.systems import CLUSTERS, REGIONS, SLACK_PORT, SYSTEMS, DemoSystem
 from include.recovery.evidence.summary import SystemSummary, summarise
 from include.recovery.policy.models import ProtectedSystem
 from include.recovery.restore_points import point_interval
@@ -70,7 +70,18 @@ class Demo:
                 Step(f"protect {s.name}", f"{s.title}: WAL archive", partial(_protect, lab, s), (s.name, *stores))
                 for s in SYSTEMS
             ),
-            Step("aws", "Key service", _quietly(lab.start_aws)),
+            Step("aws", "Key service, and a managed database", _quietly(lab.start_aws)),
+            Step("uploads", "Uploads, Terraform's state", _quietly(lab.upload), (REGIONS[0].name,)),
+            Step("git", "Git server", _quietly(lab.sources.start_git)),
+            Step("hosts", "Files of hosts, a container", _quietly(lab.sources.make_hosts)),
+            Step("mongodb", "MongoDB", _quietly(lab.sources.start_mongodb)),
+            Step("redis", "Redis", _quietly(lab.sources.start_redis)),
+            Step("vault", "Vault", _quietly(lab.start_vault)),
+            Step("prometheus", "Prometheus", _quietly(lab.sources.start_prometheus)),
+            *(
+                Step(f"kubernetes {name}", f"Kubernetes of {name}", _quietly(lab.sources.start_kubernetes, name))
+                for name in CLUSTERS
+            ),
             Step("slack", "Slack's webhook", _quietly(lab.start_slack)),
             Step("dns", "DNS zone", _quietly(lab.start_dns)),
             Step("applications", "Applications and their users", _quietly(lab.start_applications), protected),

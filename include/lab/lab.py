@@ -30,6 +30,7 @@ from include.lab.ports import LOOPBACK, listens, wait_for
 from include.lab.postgres import SUPERUSER, PostgresCluster
 from include.lab.processes import Registry
 from include.lab.slack_sink import TOKEN_VARIABLE
+from include.lab.sources import TLS_SERVERS, LabSources
 from include.lab.systems import (
     AIRFLOW_DATABASE_PORT,
     AIRFLOW_PORT,
@@ -44,6 +45,7 @@ from include.lab.systems import (
 )
 from include.lab.tls import Certificates, make_certificates, write_private
 from include.recovery.connections import connections_from_environment
+from include.recovery.content import scratch_process, scratch_server
 from include.recovery.pgbackrest.setup import protect_cluster
 from include.recovery.policy.files import load_folder
 from include.recovery.postgres.prepare import prepare
@@ -91,7 +93,7 @@ class Lab:
         before = {path: path.read_bytes() for path in folder.glob("*.pem")}
         files = make_certificates(folder, datetime.datetime.now(datetime.UTC))
         if before and before != {path: path.read_bytes() for path in before}:
-            for server in ("aws", *(f"{region.name}-radosgw" for region in REGIONS)):
+            for server in ("aws", *TLS_SERVERS, *(f"{region.name}-radosgw" for region in REGIONS)):
                 self.registry.stop(server)
         return files
 
@@ -120,6 +122,14 @@ class Lab:
                 "LIFEBOAT_SCRATCH": str(self.directory / SCRATCH),
                 PGBACKREST_VARIABLE: str(self.directory / PGBACKREST),
             },
+            programs=self.directory / "bin",
+        )
+
+    @cached_property
+    def sources(self) -> LabSources:
+        """The sources that are no PostgreSQL."""
+        return LabSources(
+            self.directory, self.registry, self.certificates, self.secret.sources, self.airflow.variables()
         )
 
     def client(self, user: str = "admin") -> AirflowClient:
@@ -130,12 +140,15 @@ class Lab:
         """Make the directory, the secrets and the connections."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.directory.chmod(0o700)
-        found = connections(self.secret, self.certificates, self.databases)
+        self._write_connections()
+        self.command.write_text(self._command(), encoding="utf-8")
+        self.command.chmod(0o700)
+
+    def _write_connections(self) -> None:
+        found = connections(self.secret, self.certificates, self.directory)
         for system in SYSTEMS:
             found[system.cluster_connection]["extra"] = self.cluster(system).control
         write_private(self.connections, json.dumps(found, indent=1).encode())
-        self.command.write_text(self._command(), encoding="utf-8")
-        self.command.chmod(0o700)
 
     def region(self, region: Region) -> CephCluster:
         """The servers of an object-store region."""
@@ -167,6 +180,17 @@ class Lab:
         if not repository.exists():
             make_repository_bucket(cluster, region.name, keys, region.repository)
             repository.touch()
+        self.sources.make_buckets(region, cluster, keys)
+
+    def upload(self) -> None:
+        """What is in the applications' buckets of the first region."""
+        first = REGIONS[0]
+        self.sources.upload(self.region(first), self.secret.region(first.store))
+
+    def start_vault(self) -> None:
+        """The vault of aiaas; the connection with its unseal keys is known from its first start on."""
+        if self.sources.start_vault():
+            self._write_connections()
 
     def cluster(self, system: DemoSystem) -> PostgresCluster:
         """The database server of a system."""
@@ -234,7 +258,8 @@ class Lab:
         files = self.certificates
         words = (str(AWS_PORT), str(self.directory / "kms.json"), str(files.certificate), str(files.key))
         self._start_python("aws", "include.lab.aws", *words, port=AWS_PORT)
-        connection = connections_from_environment({"LIFEBOAT_CONNECTIONS": str(self.connections)})("lifeboat_kms")
+        find = connections_from_environment({"LIFEBOAT_CONNECTIONS": str(self.connections)})
+        connection = find("lifeboat_kms")
         kms = boto3.client(
             "kms",
             **connection.extra,
@@ -244,6 +269,7 @@ class Lab:
         if not any(alias["AliasName"] == "alias/lifeboat" for alias in kms.list_aliases()["Aliases"]):
             key = kms.create_key(Description="Wraps the keys of Lifeboat's backups")["KeyMetadata"]["KeyId"]
             kms.create_alias(AliasName="alias/lifeboat", TargetKeyId=key)
+        self.sources.make_database_instance(find("ksrce_lab_rds"))
 
     def start_slack(self) -> None:
         """Slack's end of the webhook."""
@@ -302,17 +328,18 @@ class Lab:
                 ended = pool.map(partial(self.registry.stop, seconds=30), group)
                 stopped += [name for name, was_running in zip(group, ended, strict=True) if was_running]
         for folder in sorted((self.directory / SCRATCH).glob("*")):
+            _end_copies(folder)
             ScratchServer.remove(folder)
         return stopped
 
     def _command(self) -> str:
-        names = ("HOME", "PYTHONPATH", "LIFEBOAT_CONNECTIONS", "LIFEBOAT_SCRATCH", PGBACKREST_VARIABLE)
+        names = ("PATH", "HOME", "PYTHONPATH", "LIFEBOAT_CONNECTIONS", "LIFEBOAT_SCRATCH", PGBACKREST_VARIABLE)
         exports = "".join(f"export {name}={shlex.quote(self.airflow.variables()[name])}\n" for name in names)
         user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
         become = f"setpriv --reuid {user} --regid {group} --init-groups"
         return (
             f'#!/bin/sh\n[ "$(id -u)" != 0 ] || exec {become} "$0" "$@"\n{exports}export PYTHONDONTWRITEBYTECODE=1\n'
-            f'exec {shlex.quote(sys.executable)} -m include.recovery.cli "$@"\n'
+            f'exec {shlex.quote(sys.executable)} -P -m include.recovery.cli "$@"\n'
         )
 
     def _start_python(
@@ -324,6 +351,14 @@ class Lab:
         if port is not None:
             log = str(self.registry.log(name))
             wait_for(name, lambda: listens(port), seconds=60, alive=lambda: self.registry.alive(name), log=log)
+
+
+def _end_copies(folder: Path) -> None:
+    """End servers of a drill's copies that a killed task has left."""
+    for place in (folder, *(each for each in folder.glob("*") if each.is_dir() and not each.is_symlink())):
+        scratch_process.end(place, grace=3)
+        if (server := scratch_server.recorded(place)) is not None:
+            scratch_server.end(server)
 
 
 def _rank(name: str) -> int:

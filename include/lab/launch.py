@@ -24,6 +24,8 @@ from types import FrameType
 
 NOT_COPIED = shutil.ignore_patterns(".git", "__pycache__", ".*_cache", ".venv", ".hypothesis", "*.pyc", "node_modules")
 BROUGHT_HOME = ("docs/demands.md", "tests/demands.json", "tests/benchmarks/results.json", ".test-results")
+ASIDE = "aside"
+"""Below root's own ``LIFEBOAT_HOME``, where policies have kept aside what putting back replaces on a server."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -37,7 +39,8 @@ def main(argv: Sequence[str], tree: Path, home: Path, user: str) -> int:
     if "include.lab" in argv:
         project = home / "project"
         mirror(tree, project)
-        _directory(home / "lab", user)
+        for name in ("lab", ASIDE):
+            _directory(home / name, user)
         return run(argv, project, home, user)
     project = Path(tempfile.mkdtemp(prefix="lifeboat-tree-"))
     try:

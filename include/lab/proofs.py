@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from include.lab.airflow import AirflowClient
 from include.lab.errors import LabError
@@ -13,12 +14,13 @@ from include.lab.lab import Lab
 from include.lab.runs import run_to_end
 from include.lab.steps import Report
 from include.lab.systems import system as demo_system
+from include.recovery.catalog.looks import newest_look
 from include.recovery.catalog.model import Backup
 from include.recovery.copies import missing_copies
 from include.recovery.evidence.history import AnyReport, read_reports
 from include.recovery.evidence.model import DrillReport, IncidentReport
 from include.recovery.evidence.verdict import verdict
-from include.recovery.policy.models import ProtectedSystem, Tier
+from include.recovery.policy.models import ProtectedSystem, Source, Tier
 from include.recovery.sources import PHYSICAL
 from include.recovery.workspace import PRIMARY, Workspace
 
@@ -51,16 +53,34 @@ class Proofs:
         return next((tier for tier in self.system.tiers if tier.method == "full"), None)
 
     def back_up(self, report: Report) -> None:
-        """A first dump, or a new one when the newest has lived for half of what may be lost between two of them."""
-        policy = self.system
-        oldest = datetime.now(UTC) - min(policy.objective(source).rpo for source in policy.sources) / 2
-        catalog = self.workspace().catalog()
-        newest = [_newest(catalog.backups(self.name, source.name, source.kind)) for source in policy.sources]
-        if all(backup is not None and backup.manifest.snapshot_at > oldest for backup in newest):
-            report("young enough")
-            return
-        tier = next((tier for tier in policy.logical_tiers if len(tier.stores) > 1), policy.logical_tiers[0])
-        run_to_end(self.client, f"backup__{self.name}__{tier.name}", report, {"note": "make demo"})
+        """A first backup of every source, or a new one of those whose newest is too old; one tier after another."""
+        tiers = self.tiers_to_run(self.workspace(), datetime.now(UTC))
+        for tier in tiers:
+            # A note would have a tier back up what has not changed, too.
+            conf = {} if tier.only_when_changed else {"note": "make demo"}
+            told = partial(_told, report, tier.name)
+            run_to_end(self.client, f"backup__{self.name}__{tier.name}", told, conf)
+        report("all sources" if tiers else "young enough")
+
+    def tiers_to_run(self, workspace: Workspace, now: datetime) -> list[Tier]:
+        """The first tier of each source whose newest backup, or the newest look at it, is older than half its RPO."""
+        policy, found = self.system, list[Tier]()
+        late = {source.name for source in policy.sources if self._is_late(workspace, source, now)}
+        for tier in policy.logical_tiers:
+            if late & set(tier.sources):
+                found.append(tier)
+                late -= set(tier.sources)
+        return found
+
+    def _is_late(self, workspace: Workspace, source: Source, now: datetime) -> bool:
+        newest = _newest(workspace.catalog().backups(self.name, source.name, source.kind))
+        if newest is None:
+            return True
+        seen = [newest.manifest.snapshot_at]
+        for tier in (tier for tier in self.system.tiers_of(source) if tier.only_when_changed):
+            look = newest_look(workspace.store(PRIMARY), self.name, source.name, tier.name)
+            seen += [look.at] if look is not None and look.backup == newest.manifest.id else []
+        return max(seen) <= now - self.system.rpo(source) / 2
 
     def take_base(self, report: Report) -> None:
         """A full backup of the cluster in each of its stores; its DAG makes a recovery point behind it."""
@@ -155,6 +175,10 @@ class Proofs:
                         f"{self.lab.registry.log(f'postgres-{self.name}')}"
                     )
                 time.sleep(0.5)
+
+
+def _told(report: Report, tier: str, words: str) -> None:
+    report(f"{tier}: {words}")
 
 
 def _newest(backups: list[Backup]) -> Backup | None:

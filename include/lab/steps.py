@@ -42,30 +42,42 @@ def run_steps(console: Console, steps: Sequence[Step], timing: Timing, *, worker
 
     :raises Exception: the first that a step raised, after those that were running have ended; no new ones start.
     """
-    with _display(console) as progress, ThreadPoolExecutor(workers) as pool:
-        waiting, running = list(steps), dict[Future[object], tuple[Step, TaskID, float]]()
-        done: set[str] = set()
-        failure: BaseException | None = None
-        while waiting or running:
-            for step in [each for each in waiting if done.issuperset(each.needs)] if failure is None else []:
-                waiting.remove(step)
-                line = progress.add_task(step.label, total=None, where="")
-                future = pool.submit(step.work, partial(_report, progress, line))
-                running[future] = (step, line, time.monotonic())
-            if not running:
-                break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                step, line, begun = running.pop(future)
-                timing.seconds[step.name] = took = time.monotonic() - begun
-                error = future.exception()
-                failure = failure or error
-                done.add(step.name)
-                progress.update(line, total=1, completed=0 if error else 1, visible=console.is_terminal)
-                progress.stop_task(line)
-                if not console.is_terminal:
-                    console.print(f"  {'failed' if error else 'done'} {step.label} ({took:.1f} s)")
-        if failure is not None:
-            raise failure
+    with _display(console) as progress:
+        pool = ThreadPoolExecutor(workers)
+        try:
+            _run(console, list(steps), timing, progress, pool)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)  # who interrupts ends the process, whatever still waits
+            raise
+        pool.shutdown()
+
+
+def _run(
+    console: Console, waiting: list[Step], timing: Timing, progress: Progress, pool: ThreadPoolExecutor
+) -> None:
+    running = dict[Future[object], tuple[Step, TaskID, float]]()
+    done: set[str] = set()
+    failure: BaseException | None = None
+    while waiting or running:
+        for step in [each for each in waiting if done.issuperset(each.needs)] if failure is None else []:
+            waiting.remove(step)
+            line = progress.add_task(step.label, total=None, where="")
+            future = pool.submit(step.work, partial(_report, progress, line))
+            running[future] = (step, line, time.monotonic())
+        if not running:
+            break
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            step, line, begun = running.pop(future)
+            timing.seconds[step.name] = took = time.monotonic() - begun
+            error = future.exception()
+            failure = failure or error
+            done.add(step.name)
+            progress.update(line, total=1, completed=0 if error else 1, visible=console.is_terminal)
+            progress.stop_task(line)
+            if not console.is_terminal:
+                console.print(f"  {'failed' if error else 'done'} {step.label} ({took:.1f} s)")
+    if failure is not None:
+        raise failure
 
 
 def _report(progress: Progress, line: TaskID, words: str) -> None:

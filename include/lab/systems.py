@@ -10,6 +10,12 @@ AIRFLOW_PORT = 8080
 AIRFLOW_DATABASE_PORT = 19100
 AWS_PORT = 19200
 SLACK_PORT = 19210
+GIT_PORT = 19220
+MONGODB_PORT = 19230
+REDIS_PORT = 19240
+VAULT_PORT = 19270
+"""The next port is that of its raft."""
+PROMETHEUS_PORT = 19280
 DNS_PORT = 19253
 DNS_ZONE = "lifeboat.test"
 
@@ -89,6 +95,40 @@ class Region:
         """The bucket of pgBackRest's repository, which is neither locked nor append-only: backups expire there."""
         return f"{self.bucket}-repo"
 
+
+@dataclass(frozen=True)
+class Bucket:
+    """A versioned bucket that an application writes to.
+
+    :param region: the store in whose region it is.
+    :param connection: id of the connection that Lifeboat reaches it by.
+    :param who: its user in the region, and that user's keys in ``RegionKeys``.
+    """
+
+    region: str
+    name: str
+    connection: str
+    who: str
+
+
+BUCKETS = (
+    Bucket("primary", "ksrce-lab-uploads", "ksrce_lab_uploads", "uploads"),
+    Bucket("offsite", "ksrce-lab-uploads-replica", "ksrce_lab_uploads_replica", "uploads"),
+    Bucket("primary", "rylie-ai-uploads", "rylie_ai_uploads", "uploads"),
+    Bucket("offsite", "rylie-ai-uploads-replica", "rylie_ai_uploads_replica", "uploads"),
+    Bucket("primary", "aiaas-terraform", "aiaas_terraform", "terraform"),
+)
+
+REPOSITORIES = {
+    "ksrce-lab": "ksrce_lab_git",
+    "labdojo": "labdojo_git",
+    "aiaas": "aiaas_git",
+    "rylie-configuration": "rylie_ai_git",
+}
+"""Git repositories of the lab, each with the id of its connection."""
+
+CLUSTERS = {"aiaas": 19261, "aido-todo": 19262}
+"""Systems that run on Kubernetes, and the port of each one's API server."""
 
 REGIONS = (
     Region("primary", "us-east-1", CephPorts(monitor=19010, gateway=19443, osd=19020), None, append_only=False),

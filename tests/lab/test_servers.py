@@ -101,6 +101,54 @@ def test_keys_outlive_a_restart_and_a_disabled_one_is_refused(registry: Registry
     registry.stop_all()
 
 
+def test_databases_and_snapshots_outlive_a_restart_in_both_regions(registry: Registry, tmp_path: Path) -> None:
+    files = make_certificates(tmp_path, datetime.now(UTC))
+    (port,) = free_ports(1)
+    words = [str(port), str(tmp_path / "kms.json"), str(files.certificate), str(files.key)]
+
+    def restart() -> None:
+        registry.stop("aws")
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+        registry.start("aws", [sys.executable, "-m", "include.lab.aws", *words], env=environment)
+        wait_for("aws", lambda: listens(port), seconds=60, alive=lambda: registry.alive("aws"))
+
+    east, west = (
+        boto3.client(
+            "rds",
+            endpoint_url=f"https://{LOOPBACK}:{port}",
+            region_name=region,
+            verify=str(files.authority),
+            aws_access_key_id="lab",
+            aws_secret_access_key="lab",
+        )
+        for region in ("us-east-1", "us-west-2")
+    )
+    restart()
+    east.create_db_instance(
+        DBInstanceIdentifier="ksrce-lab", Engine="postgres", EngineVersion="15.4", DBInstanceClass="db.t4g.medium",
+        AllocatedStorage=20, MasterUsername="ksrce", MasterUserPassword="not so secret",
+    )  # fmt: skip
+    tags = [{"Key": "lifeboat-system", "Value": "ksrce-lab"}]
+    made = east.create_db_snapshot(DBInstanceIdentifier="ksrce-lab", DBSnapshotIdentifier="first", Tags=tags)
+    arn = made["DBSnapshot"]["DBSnapshotArn"]
+    west.copy_db_snapshot(SourceDBSnapshotIdentifier=arn, TargetDBSnapshotIdentifier="first", SourceRegion="us-east-1")
+    restart()
+    assert (tmp_path / "kms.rds").stat().st_mode & 0o777 == 0o600
+    assert [each["DBInstanceIdentifier"] for each in east.describe_db_instances()["DBInstances"]] == ["ksrce-lab"]
+    for client in (east, west):
+        known = client.describe_db_snapshots(DBInstanceIdentifier="ksrce-lab", SnapshotType="manual")
+        (snapshot,) = known["DBSnapshots"]
+        assert (snapshot["DBSnapshotIdentifier"], snapshot["Status"]) == ("first", "available")
+    assert east.describe_db_snapshots(DBSnapshotIdentifier="first")["DBSnapshots"][0]["TagList"] == tags
+    second = east.create_db_snapshot(DBInstanceIdentifier="ksrce-lab", DBSnapshotIdentifier="second")["DBSnapshot"]
+    assert second["Status"] == "available"
+    east.delete_db_snapshot(DBSnapshotIdentifier="first")
+    restart()
+    found = east.describe_db_snapshots(DBInstanceIdentifier="ksrce-lab", SnapshotType="manual")["DBSnapshots"]
+    assert [each["DBSnapshotIdentifier"] for each in found] == ["second"]
+    registry.stop_all()
+
+
 def test_a_name_changes_with_the_signing_key_only(registry: Registry, tmp_path: Path) -> None:
     (port,) = free_ports(1)
     secret = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U="

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 
 import pytest
 from rich.console import Console
@@ -50,3 +51,24 @@ def test_after_a_failure_nothing_new_begins(console: Console) -> None:
     with pytest.raises(LabError, match="no disk"):
         run_steps(console, steps, Timing())
     assert begun == []
+
+
+def test_an_interruption_does_not_wait_for_steps_that_still_run(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go, begun = threading.Event(), threading.Event()
+
+    def waits(_report: Report) -> None:
+        begun.set()
+        let_go.wait(10)
+
+    def interrupt(*_: object, **__: object) -> None:
+        begun.wait(5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("include.lab.steps.wait", interrupt)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_steps(console, [Step("slow", "Slow", waits)], Timing())
+    assert time.monotonic() - began < 5
+    let_go.set()

@@ -15,6 +15,10 @@ from include.recovery.policy.files import PolicySet, load_folder
 from include.recovery.policy.generate import SHIPPED, documents
 from include.recovery.policy.models import Keep, S3StoreDefinition, Tier
 from include.recovery.policy.rpo import worst_loss
+from include.recovery.policy.source_kinds.files import FilesSource
+from include.recovery.policy.source_kinds.git import GitSource
+from include.recovery.policy.source_kinds.kubernetes import KubernetesSource
+from include.recovery.policy.source_kinds.rds import RdsSource
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -96,14 +100,15 @@ def test_ksrce_lab_shows_its_objectives_as_assumed(policies: PolicySet) -> None:
     assert (system.tier("daily").cron, system.tier("daily").keep) == ("30 1 * * *", Keep(days=30))
 
 
-def test_only_ksrce_lab_assumes_objectives(policies: PolicySet) -> None:
+def test_only_ksrce_lab_assumes_objectives_and_rylie_ai_how_often_it_looks(policies: PolicySet) -> None:
     assuming = {
-        name
+        (name, what)
         for name, system in policies.systems.items()
-        for item in (*system.objectives.values(), *system.scenarios.values())
+        for what, item in (*system.objectives.items(), *system.scenarios.items())
         if item.assumed
     }
-    assert assuming == {"ksrce-lab"}
+    ksrce = {("ksrce-lab", what) for what in ("database", "files", "database_corruption", "table_corruption")}
+    assert assuming == {*ksrce, ("rylie-ai", "configuration-backup")}
 
 
 def test_aiaas_has_the_three_classes_of_its_document(policies: PolicySet) -> None:
@@ -172,7 +177,7 @@ def test_every_system_with_wal_has_a_weekly_base_in_both_regions_and_a_drill_of_
     policies: PolicySet, name: str
 ) -> None:
     system = policies.system(name)
-    for source in system.sources:
+    for source in system.databases:
         fulls = [tier for tier in system.tiers_of(source) if tier.method == "full"]
         gap = widest_gap([tier.cron for tier in fulls])
         assert gap is not None
@@ -237,7 +242,154 @@ def test_rylie_ai_has_its_retention_and_objectives(policies: PolicySet) -> None:
     assert {name: o.rpo for name, o in system.objectives.items()} == {
         "database": HOUR,
         "configuration": timedelta(),
+        "configuration-backup": 5 * MINUTE,
         "uploads": DAY,
     }
     assert system.owners["backup"].primary == "database_administrator"
     assert system.owners["disaster_recovery"].secondary == "chief_technology_officer"
+
+
+def kinds(policies: PolicySet, system: str) -> dict[str, str]:
+    """Each source with its kind."""
+    return {source.name: source.kind for source in policies.system(system).sources}
+
+
+def test_every_source_that_a_document_names_is_there(policies: PolicySet) -> None:
+    git = {"code": "git"}
+    assert kinds(policies, "ksrce-lab") == {"main-db": "postgres", "snapshots": "rds", "uploads": "objects", **git}
+    assert kinds(policies, "aiaas") == {
+        "main-db": "postgres", **git, "infrastructure": "terraform", "secrets": "vault", "resources": "kubernetes",
+        "monitoring": "prometheus",
+    }  # fmt: skip
+    assert kinds(policies, "labdojo") == {
+        "main-db": "postgres", "documents": "mongodb", **git, "configuration": "files", "container-volumes": "files",
+        "logs-metrics-media": "files", "history-cache-staging": "files",
+    }  # fmt: skip
+    assert kinds(policies, "aido-todo") == {"main-db": "postgres", "state": "redis", "resources": "kubernetes"}
+    assert kinds(policies, "rylie-ai") == {
+        "main-db": "postgres", "configuration": "files", "certificates": "files", "configuration-code": "git",
+        "uploads": "objects",
+    }  # fmt: skip
+
+
+def test_the_weekly_drill_of_every_system_restores_every_source(policies: PolicySet) -> None:
+    for system in policies.systems.values():
+        assert set(system.drills["weekly"].sources) == {source.name for source in system.sources}
+
+
+def test_every_source_has_two_copies_and_meets_its_class(policies: PolicySet) -> None:
+    for system in policies.systems.values():
+        for source in system.sources:
+            assert worst_loss(system, source).meets(system.rpo(source)), source.name
+            assert any({"primary", "offsite"} <= set(tier.stores) for tier in system.tiers_of(source))
+
+
+@pytest.mark.demand("L2")
+def test_every_source_of_labdojo_says_its_tier_and_the_three_have_their_frequency_and_retention(
+    policies: PolicySet,
+) -> None:
+    system = policies.system("labdojo")
+    classes = {source.name: source.data_class for source in system.sources}
+
+    assert classes == {
+        "main-db": "tier-1", "documents": "tier-1", "code": "tier-1", "configuration": "tier-1",
+        "container-volumes": "tier-2", "logs-metrics-media": "tier-2", "history-cache-staging": "tier-3",
+    }  # fmt: skip
+    covered = {name: " ".join(objective.covers) for name, objective in system.objectives.items()}
+    assert all(word in covered["tier-2"] for word in ("logs", "metrics", "media", "preferences"))
+    assert all(word in covered["tier-3"] for word in ("historical logs", "temporary", "cache", "staging"))
+    rpo = {"tier-1": 15 * MINUTE, "tier-2": HOUR, "tier-3": DAY}
+    kept = {"tier-1": 365 * DAY, "tier-2": 180 * DAY, "tier-3": 90 * DAY}
+    for source in system.sources:
+        between, reach = worst_loss(system, source).between, max(t.keep.reach for t in system.tiers_of(source))
+        assert between is not None
+        assert between <= rpo[source.data_class]
+        assert reach >= kept[source.data_class]
+    assert {name for name, tier in classes.items() if tier == "tier-1"} <= set(system.tier("monthly-archive").sources)
+
+
+def test_labdojo_backs_its_documents_code_and_configuration_up_as_its_scripts_do(policies: PolicySet) -> None:
+    """L11, L12, L13 and L14; what it proves is in the tests of each kind."""
+    system = policies.system("labdojo")
+    code, configuration, volumes = (
+        system.source(name) for name in ("code", "configuration", "container-volumes")
+    )
+
+    assert system.tier("documents").keep.reach == 7 * DAY
+    assert isinstance(code, GitSource)
+    assert code.archive_without == (".git", "node_modules", "dist")
+    assert isinstance(configuration, FilesSource)
+    assert configuration.paths == ("/etc/nginx", "/etc/ssl/certs", "/opt/labdojo/config")
+    tier = system.tier("code-and-configuration")
+    assert (tier.keep, tier.only_when_changed) == (Keep(every=30 * DAY), True)
+    assert isinstance(volumes, FilesSource)
+    assert volumes.live_paths == ("/var/lib/docker/volumes",)
+    assert volumes.quiesce is not None
+    assert "user-progress" in {export.name for export in system.database("main-db").exports}
+
+
+def test_aiaas_exports_its_configuration_weekly_and_keeps_monitoring_data_by_its_own_rule(policies: PolicySet) -> None:
+    system = policies.system("aiaas")
+    export, monitoring = system.tier("weekly-export"), system.tier("monitoring")
+
+    assert widest_gap([export.cron]) == 7 * DAY
+    assert set(export.sources) == {"code", "infrastructure", "secrets", "resources"}
+    assert not export.only_when_changed
+    assert monitoring.sources == ("monitoring",)
+    assert monitoring.keep.reach > max(tier.keep.reach for tier in system.tiers if tier.name in {"daily", "daily-dump"})
+
+
+def test_aido_todo_loses_no_more_than_15_minutes_of_state_and_resources(policies: PolicySet) -> None:
+    system = policies.system("aido-todo")
+    tier = system.tier("quarter-hourly")
+
+    assert (tier.sources, widest_gap([tier.cron])) == (("state", "resources"), 15 * MINUTE)
+    assert tier.keep == Keep(every=2 * DAY, days=30, months=12)
+    resources = system.source("resources")
+    assert isinstance(resources, KubernetesSource)
+    assert [(each.component, each.source) for each in resources.state_stores] == [("todo/statestore", "state")]
+
+
+def test_rylie_ai_backs_up_on_change_and_keeps_as_its_table_says(policies: PolicySet) -> None:
+    """R5; that these tiers do so is in the tests of looks and of retention."""
+    system = policies.system("rylie-ai")
+    change, renewal = system.tier("on-change"), system.tier("on-renewal")
+
+    assert change.only_when_changed
+    assert renewal.only_when_changed
+    assert widest_gap([change.cron]) == widest_gap([renewal.cron]) == 5 * MINUTE
+    assert set(change.sources) == {"configuration", "configuration-code"}
+    assert change.keep.reach > 99 * 365 * DAY
+    assert (renewal.sources, renewal.keep) == (("certificates",), Keep(newest=3))
+
+
+@pytest.mark.demand("R10")
+def test_rylie_ai_has_an_objective_for_each_source(policies: PolicySet) -> None:
+    system = policies.system("rylie-ai")
+    rpo = {source.name: system.rpo(source) for source in system.sources}
+
+    assert (rpo["main-db"], rpo["uploads"]) == (HOUR, DAY)
+    # No loss is what version control gives; the backup of the files bounds what was changed past it.
+    assert system.objectives["configuration"].rpo == timedelta()
+    assert {rpo["configuration"], rpo["certificates"], rpo["configuration-code"]} == {5 * MINUTE}
+
+
+def test_ksrce_lab_keeps_daily_snapshots_30_days_in_two_regions_beside_the_dump(policies: PolicySet) -> None:
+    """K1; what makes, copies and expires them is in the tests of the kind."""
+    system = policies.system("ksrce-lab")
+    source, tier = system.source("snapshots"), system.tier("daily-snapshot")
+
+    assert isinstance(source, RdsSource)
+    assert shape(tier) == ("logical", "30 0 * * *", Keep(days=30), ("primary", "offsite"))
+    assert (source.portable, source.home.region, source.second.region) == ("main-db", "us-east-1", "us-west-2")
+    assert source.second.store == "offsite"
+    assert "main-db" in system.tier("daily").sources
+
+
+def test_ksrce_lab_looks_for_the_uploads_that_its_database_names(policies: PolicySet) -> None:
+    system = policies.system("ksrce-lab")
+    (pair,) = system.reconcile
+
+    assert (pair.database, pair.objects) == ("main-db", "uploads")
+    assert set(system.tier("daily").sources) == {"main-db", "uploads", "code"}
+    assert system.tier("daily").keep.reach == 30 * DAY

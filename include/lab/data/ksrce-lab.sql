@@ -57,15 +57,15 @@ SELECT 1 + i % 1500, t, jsonb_build_object('lr', 1.0 / (1 + i % 90), 'layers', i
 FROM generate_series(1, 18000) i JOIN phrase p ON p.number = 1 + i % 4000;
 UPDATE experiments SET picture = lo_from_bytea(0, decode(repeat(md5(id::text), 1500), 'hex')) WHERE id <= 100 + 10 * 120;
 
+-- What the objects in the bucket ksrce-lab-uploads are (include/lab/uploads.py makes them with the same content).
 CREATE TABLE uploads (
     key text PRIMARY KEY,
     experiment_id int NOT NULL REFERENCES experiments,
-    version_id text NOT NULL,
     sha256 bytea NOT NULL,
     bytes bigint NOT NULL
 );
-INSERT INTO uploads SELECT format('uploads/%s/data file %s.csv', i % 100, i), 100 + 10 * (i % 18000), md5(i::text), sha256(convert_to(i::text, 'UTF8')), i * 17
-FROM generate_series(1, 20000) i;
+INSERT INTO uploads SELECT format('uploads/%s/data file %s.csv', i % 100, i), 100 + 10 * (i % 18000), sha256(c), octet_length(c)
+FROM generate_series(1, 240) i, convert_to(repeat(format(E'%s;%s\n', i, i * 17), 40), 'UTF8') c;
 
 CREATE SCHEMA "audit log";
 CREATE TABLE "audit log"."Entry ""raw""" (at timestamptz NOT NULL, who text, "what?" json NOT NULL);

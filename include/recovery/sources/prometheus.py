@@ -29,7 +29,8 @@ class PrometheusKind:
 
     def describe(self, source: PrometheusSource) -> str:
         """What the source is, in words."""
-        return f"Prometheus at connection {source.connection}, data in {source.data}"
+        where = f", data in {source.data}" if source.data else ""
+        return f"Prometheus at connection {source.connection}{where}"
 
     def precheck(self, site: Site[PrometheusSource]) -> str:
         """Whether it gives snapshots, and they can be read and removed here."""
@@ -108,7 +109,7 @@ class PrometheusKind:
                 f"{site.name}: blocks go back all together; to look at some, restore a copy and start a server over it"
             )
         with _service(site) as live:
-            return exchange.put_back(stored, Path(site.source.data), live, site.now())
+            return exchange.put_back(stored, _folder(site), live, site.now())
 
 
 def _service(site: Site[PrometheusSource]) -> HttpService:
@@ -120,7 +121,7 @@ def _data(site: Site[PrometheusSource], *, writable: bool = True) -> Path:
 
     :raises SourceError, InsufficientRights: when it is not seen here, or not with the rights that are needed.
     """
-    data = Path(site.source.data)
+    data = _folder(site)
     if not data.is_dir():
         raise SourceError(
             f"{site.name}: {data} is no folder that this worker sees; run its backups on the server's host, or mount "
@@ -133,6 +134,20 @@ def _data(site: Site[PrometheusSource], *, writable: bool = True) -> Path:
             f"{site.name}: uid {os.geteuid()} may not remove snapshots in {there}; run this worker as the server's user"
         )
     return data
+
+
+def _folder(site: Site[PrometheusSource]) -> Path:
+    """Where the server's folder is, by the policy or else by the connection.
+
+    :raises SourceError: when neither says it.
+    """
+    found = site.source.data or site.connection(site.source.connection).extra.get("data")
+    if not isinstance(found, str) or not found.startswith("/"):
+        raise SourceError(
+            f"{site.name}: found {found!r} as the server's data folder; name its absolute path as 'data' in the "
+            f"policy, or in the extra of connection {site.source.connection!r}"
+        )
+    return Path(found)
 
 
 def _blocks(folder: Path) -> Path:

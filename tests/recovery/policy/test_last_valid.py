@@ -54,7 +54,7 @@ def test_nothing_is_written_again_while_nothing_changes(store: FolderStore, fold
 def test_a_changed_policy_replaces_the_remembered_one(store: FolderStore, folder: Path) -> None:
     remember_policies(store, load_folder(folder))
 
-    changed = with_changed(folder, "rpo: 15m", "rpo: 10m")
+    changed = with_changed(folder, "rpo: 15m", "rpo: 20m")
 
     assert remember_policies(store, changed) == ("labdojo",)
     assert last_valid(store, "labdojo") == changed.system("labdojo")

@@ -103,7 +103,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones(labdojo: ProtectedSystem
     with pytest.raises(PolicyError, match="labdojo.yaml: there is no source 'main'; known are main-db"):
         labdojo.source("main")
     with pytest.raises(PolicyError, match="known are weekly-full, daily-incremental, weekly-offsite-sync"):
-        labdojo.tier("daily")
+        labdojo.tier("nightly")
     with pytest.raises(PolicyError, match="known are database_corruption, table_corruption"):
         labdojo.rto("flood")
 
@@ -111,7 +111,9 @@ def test_an_unknown_name_is_refused_with_the_known_ones(labdojo: ProtectedSystem
 def test_physical_and_logical_are_told_apart(labdojo: ProtectedSystem) -> None:
     source = labdojo.source("main-db")
 
-    assert [tier.name for tier in labdojo.logical_tiers] == ["daily-dump", "monthly-archive"]
+    assert [tier.name for tier in labdojo.logical_tiers] == [
+        "daily-dump", "documents", "code-and-configuration", "hourly", "daily", "monthly-archive",
+    ]  # fmt: skip
     assert set(labdojo.logical_drills) == {"weekly"}
     assert labdojo.stanza(source) == "labdojo-main-db"
 

@@ -35,6 +35,7 @@ def policy(**changes: Any) -> dict[str, Any]:
     document = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
     source = copy.deepcopy(SOURCE) | {"data_class": document["sources"][0]["data_class"]} | changes
     document["sources"] = [document["sources"][0], source]
+    del document["reconcile"]
     for tier in document["tiers"]:
         tier["sources"] = ["main-db", "managed-db"]
     for drill in document["drills"].values():

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from include.recovery.policy.base import Duration, Line, PolicyModel, at_least
+from include.recovery.policy.base import Duration, Line, PolicyModel, Word, at_least
 from include.recovery.policy.content_models import ContentSource
 
 VOLUMES = (
@@ -110,6 +110,14 @@ class FilesSource(ContentSource):
             examples=[["/etc/nginx", "/etc/letsencrypt"]],
         ),
     ]
+    host_connection: Annotated[
+        Word | None,
+        Field(
+            description="Connection whose extra names in 'root' the folder where the worker sees the file system of "
+            "the host that the paths are of, such as a mount of it; left out, the paths are the worker's own.",
+            examples=["labdojo_host"],
+        ),
+    ] = None
     exclude: Annotated[
         tuple[ExcludedPath, ...],
         Field(

@@ -63,13 +63,14 @@ class PrometheusSource(ContentSource):
         ),
     ]
     data: Annotated[
-        Line,
+        Line | None,
         Field(
             description="The server's data folder (--storage.tsdb.path), as the worker that backs it up sees it; that "
-            "worker's user must be able to read it and to remove snapshots.",
+            "worker's user must be able to read it and to remove snapshots. Left out, it is 'data' in the extra of the "
+            "connection.",
             examples=["/var/lib/prometheus/metrics2"],
         ),
-    ]
+    ] = None
     questions: Annotated[
         tuple[PrometheusQuestion, ...],
         Field(
