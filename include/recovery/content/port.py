@@ -132,8 +132,6 @@ class Captured:
     :param tools: name to version.
     :param size: bytes of the source.
     :param lsn: a position in the source's own log, such as an oplog time, a revision, a generation.
-    :param not_compared: what the backup holds and no item covers, and why.
-    :param not_compared: what the items do not cover, and why.
     :param not_compared: what the items do not cover, and why.
     :param notes: what people should know; they join the backup's own note.
     """

@@ -4,6 +4,7 @@ how many copies there are. Counted from what the stores really hold, archived WA
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -101,16 +102,22 @@ class SystemSummary(Record):
     problems: tuple[str, ...] = ()
 
     @property
+    def worst(self) -> SourceSummary:
+        """The source that is nearest to its RPO, or furthest beyond it; one without a recoverable point before all."""
+        return max(
+            self.sources,
+            key=lambda source: math.inf if source.age_seconds is None else source.age_seconds / max(source.rpo_seconds, 1.0),
+        )
+
+    @property
     def age_seconds(self) -> float | None:
-        """Age of the oldest of the sources' newest recoverable points; None when a source has none."""
-        ages = [source.age_seconds for source in self.sources]
-        known = [age for age in ages if age is not None]
-        return max(known) if known and len(known) == len(ages) else None
+        """Age of the newest recoverable point of the worst source; None when it has none."""
+        return self.worst.age_seconds
 
     @property
     def rpo_seconds(self) -> float:
-        """The strictest objective."""
-        return min(source.rpo_seconds for source in self.sources)
+        """The objective of the worst source."""
+        return self.worst.rpo_seconds
 
     @property
     def rpo_met(self) -> bool:
@@ -142,7 +149,7 @@ class SystemSummary(Record):
         """The row of the table, as words: what the command line and the demo print."""
         assumed = " (assumed)"
         age = "no recoverable point" if self.age_seconds is None else duration(self.age_seconds)
-        rpo_assumed = any(source.rpo_assumed for source in self.sources)
+        rpo_assumed = self.worst.rpo_assumed
         proven = f"{moment(self.proven_at, self.time_zone)}, {self.proven_how}" if self.proven_at else "never"
         return {
             "system": self.system,
