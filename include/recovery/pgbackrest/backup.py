@@ -59,17 +59,22 @@ class TakenBackup:
 
 
 def ensure_stanza(
-    tool: PgBackRest, *, repository: int | None = None, stop: threading.Event | None = None
+    tool: PgBackRest,
+    *,
+    repository: int | None = None,
+    found: StanzaInfo | None = None,
+    stop: threading.Event | None = None,
 ) -> bool:
     """Make the stanza in every repository that lacks it.
 
     :param repository: the one that has to answer; where it has its stanza, trouble with another stops nothing. None:
         every one has to.
+    :param found: what all repositories have, where somebody has just looked: each look takes a moment.
     :return: whether any was made.
     :raises SourceError: when a repository's stanza belongs to another cluster.
     :raises StoreUnavailable, StoreError, WrongKey: when a repository cannot be looked into.
     """
-    found = tool.info()
+    found = found or tool.info()
     there = repository is not None and not found.repository(repository).lacks_stanza
     for status in found.repositories:
         if status.unreadable and (not there or status.number == repository):
@@ -89,6 +94,7 @@ def back_up(
     options: Options,
     server_version: str,
     annotations: Mapping[str, str] | None = None,
+    found: StanzaInfo | None = None,
     progress: Progress = NO_PROGRESS,
     stop: threading.Event | None = None,
 ) -> TakenBackup:
@@ -98,11 +104,12 @@ def back_up(
 
     :param options: as they were configured; for the manifest.
     :param annotations: names and values that ``pgbackrest info`` shows beside the backup.
+    :param found: see ``ensure_stanza``.
     :param stop: ends the backup when set; the next one takes over the files that were copied.
     :raises LeaseHeld: when another pgBackRest works on the stanza.
     :raises SourceError, SourceUnavailable, StoreUnavailable, StoreError: see ``failures``.
     """
-    ensure_stanza(tool, repository=repository, stop=stop)
+    ensure_stanza(tool, repository=repository, found=found, stop=stop)
     label: list[str] = []
     notes: list[str] = []
     report = reporter(progress)

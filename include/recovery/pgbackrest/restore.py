@@ -127,6 +127,8 @@ def free_for_restore(directory: Path) -> bool:
     :return: whether a delta restore can begin with what is there.
     """
     ScratchServer.end(directory)
+    # What fetched WAL ahead for that server still tidies its queue, which the next restore empties too.
+    workplace.end_processes(Folders(directory.absolute() / "pgbackrest"))
     begun = is_begun(directory)
     if not begun:
         for folder in ("data", "tablespaces"):

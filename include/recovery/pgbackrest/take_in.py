@@ -18,7 +18,7 @@ from include.recovery.errors import SourceError
 from include.recovery.keys.envelope import Keyring
 from include.recovery.pgbackrest.backup import describe, parent_id
 from include.recovery.pgbackrest.cipher import KIND
-from include.recovery.pgbackrest.info import BackupInfo
+from include.recovery.pgbackrest.info import BackupInfo, StanzaInfo
 from include.recovery.pgbackrest.stanza import Stanza
 
 _log = logging.getLogger(__name__)
@@ -52,16 +52,23 @@ def rows_of(catalog: Catalog, stanza: Stanza) -> list[Backup]:
 
 
 def take_in(
-    catalog: Catalog, stanza: Stanza, store: str, taker: Taker, *, tell: Callable[[str], object] = _log.warning
+    catalog: Catalog,
+    stanza: Stanza,
+    store: str,
+    taker: Taker,
+    *,
+    found: StanzaInfo | None = None,
+    tell: Callable[[str], object] = _log.warning,
 ) -> Manifest | None:
     """Put every restorable backup of a repository that the catalog lacks into it, oldest first.
 
     Only for one who holds the lease of the repository: else a backup could be entered twice.
 
+    :param found: what the repository has, where the holder of the lease has just looked.
     :return: the one that an earlier try of the same run has finished, if there is one.
     """
     number, tool = stanza.number(store), stanza.tool
-    info = tool.info(repository=number)
+    info = found or tool.info(repository=number)
     unknown = _unknown(catalog, stanza, info.in_repository(number))
     place = source_prefix(stanza.system.system, stanza.source.name, KIND)
     if not unknown or any(not mark.whole for mark in catalog.going(place).values()):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from include.recovery.errors import LeaseHeld
 from include.recovery.pgbackrest.configuration import Configuration, Folders, render
 
 
@@ -33,6 +38,28 @@ def write_program(path: Path, text: str) -> Path:
     _write_private(path, text.encode())
     path.chmod(0o700)
     return path
+
+
+def end_processes(folders: Folders, seconds: float = 10) -> None:
+    """End every pgBackRest that works with a file of options, and wait until it is gone. None is fine too.
+
+    :param seconds: before it is ended by force.
+    """
+    option, end = f"--config={folders.config}".encode(), time.monotonic() + seconds
+    while working := [pid for pid, words in _commands() if option in words and words[0].endswith(b"pgbackrest")]:
+        if time.monotonic() > end + seconds:
+            raise LeaseHeld(f"pgBackRest (process {working[0]}) does not end; it works with {folders.config}")
+        for pid in working:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL if time.monotonic() > end else signal.SIGTERM)
+        time.sleep(0.05)
+
+
+def _commands() -> Iterator[tuple[int, list[bytes]]]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                yield int(entry.name), (entry / "cmdline").read_bytes().split(b"\0")
 
 
 def written(folders: Folders, option: str) -> str | None:

@@ -99,14 +99,15 @@ def backup(
     # One for all tiers: what a run has made and not entered yet, no other may take for forgotten.
     with Lease.acquire(catalog.store, f"{place}leases/repository/", owner, writing=place) as lease:
         taker = Taker(run.run_id, run.started_by, owner, workspace.keyring())
-        manifest = take_in(catalog, stanza, store, taker)
+        found = stanza.tool.info()
+        manifest = take_in(catalog, stanza, store, taker, found=found)
         if manifest is None:
             with catalog.begin(
                 system.system, source.name, KIND, tier=tier.name, owner=owner, keyring=taker.keyring
             ) as in_progress:
                 taken = back_up(
                     stanza.tool, method, number, options=stanza.configuration.options, server_version=cluster.version,
-                    annotations=signed(run.run_id, tier.name), progress=progress, stop=stop,
+                    annotations=signed(run.run_id, tier.name), found=found, progress=progress, stop=stop,
                 )
                 lease.check()
                 manifest = in_progress.commit(
