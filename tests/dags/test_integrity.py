@@ -11,6 +11,7 @@ from airflow.sdk import DAG, TriggerRule
 from airflow.serialization.serialized_objects import DagSerialization
 
 from include.recovery.policy.files import load_folder
+from include.recovery.policy.models import PostgresSource
 from include.recovery.policy.pools import pool_of, pools
 from recovery_airflow.dag_catalogue import PAGE, catalogue
 from recovery_airflow.dag_defaults import RETRY_POLICY, Tag
@@ -283,15 +284,14 @@ def test_only_reports_verdicts_and_the_button_run_over_failures(dags: dict[str, 
 
 def test_teardowns_colour_the_run(dags: dict[str, DAG]) -> None:
     torn = [(dag, task) for dag in dags.values() for task in dag.tasks if task.is_teardown]
-    # A drill that restores databases and other sources tears the scratch server down, and the copies.
-    both = [
-        drill
+    # A drill tears the scratch server of its databases down, the folder of its copies, and each instance of a service.
+    rooms = [
+        {source.name if source.kind == "rds" else isinstance(source, PostgresSource) for source in drilled}
         for system in POLICIES.systems.values()
-        for drill in system.drills.values()
-        if len({source in system.databases for source in system.sources_of(drill)}) == 2
+        for drilled in map(system.sources_of, system.drills.values())
     ]
-    runs = sum(dag_id.startswith(("drill__", "disaster_recovery__")) for dag_id in dags)
-    assert len(torn) == runs + len(both)
+    runbooks = sum(dag_id.startswith("disaster_recovery__") for dag_id in dags)
+    assert len(torn) == runbooks + sum(map(len, rooms))
     for dag, task in torn:
         assert task.on_failure_fail_dagrun, f"{dag.dag_id}.{task.task_id}"
 

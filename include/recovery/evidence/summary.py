@@ -104,10 +104,11 @@ class SystemSummary(Record):
     @property
     def worst(self) -> SourceSummary:
         """The source that is nearest to its RPO, or furthest beyond it; one without a recoverable point before all."""
-        return max(
-            self.sources,
-            key=lambda source: math.inf if source.age_seconds is None else source.age_seconds / max(source.rpo_seconds, 1.0),
-        )
+
+        def share_of_rpo(source: SourceSummary) -> float:
+            return math.inf if source.age_seconds is None else source.age_seconds / max(source.rpo_seconds, 1.0)
+
+        return max(self.sources, key=share_of_rpo)
 
     @property
     def age_seconds(self) -> float | None:

@@ -86,7 +86,7 @@ def backup(
     :raises Refused: when the tier is a physical one.
     """
     if tier is not None and tier.is_physical:
-        known = ", ".join(each.name for each in system.logical_tiers) or "none"
+        known = ", ".join(each.name for each in system.tiers_of(source) if not each.is_physical) or "none"
         raise Refused(
             f"{system.system}: tier {tier.name!r} is {tier.method}, which pgBackRest takes; a dump can be of the tiers "
             f"with method logical: {known}"

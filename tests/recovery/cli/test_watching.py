@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from include.recovery.catalog.archive_proofs import ArchiveProof, ArchiveProofs, found
 from include.recovery.cli import watching
@@ -44,9 +45,9 @@ def test_watch_shows_what_is_on_and_fails_for_what_is_critical(lifeboat: Any, fo
 
 def with_standby(tmp_path: Path) -> None:
     path = tmp_path / "policies" / "labdojo.yaml"
-    path.write_text(path.read_text().replace(
-        "      connection: labdojo_cluster\n", "      connection: labdojo_cluster\n      standby: labdojo_standby\n"
-    ))
+    policy = yaml.safe_load(path.read_text())
+    policy["sources"][0]["physical"]["standby"] = "labdojo_standby"
+    path.write_text(yaml.safe_dump(policy))
     connections = tmp_path / "connections.json"
     known = json.loads(connections.read_text())
     server = {"conn_type": "postgres", "host": "/nowhere", "port": 5432, "login": "postgres"}
