@@ -19,6 +19,7 @@ demo-down: ## Stop everything that `make demo` started.
 	@$(RUN) python -m include.lab down
 
 test: ## ruff, mypy, and all tests on real servers; ARGS go to pytest.
+	@[ -n "$(ARGS)" ] || [ "$$(id -u)" != 0 ] || $(HERE) python -m pytest -p no:cacheprovider -q -m as_root tests/integration/files
 	@$(RUN) python -m include.lab.check $(ARGS)
 
 bench: ## Measure against the classic scripts; writes tests/benchmarks/results.json.

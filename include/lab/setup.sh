@@ -17,6 +17,7 @@ uv_version=0.13.8
 servers="postgresql-15 postgresql-client-15 pgbackrest ceph-mon ceph-osd radosgw bind9 redis-server prometheus git openssh-client"
 servers="$servers iproute2 python3-venv ca-certificates"
 tests="chromium openssh-server"
+command -v kubectl >/dev/null || tests="$tests kubernetes-client" # its packages from elsewhere are as good
 
 say() { printf 'lifeboat: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import ssl
 import subprocess
 import sys
@@ -242,7 +241,6 @@ def test_it_runs_as_a_process_with_tls(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_kubectl_works_with_it(tmp_path: Path) -> None:
     tls, authority = server_tls(tmp_path / "tls")
     server = ApiServer(0, Store(), Rights({"t": [Rule()]}), tls)

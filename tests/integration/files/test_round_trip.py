@@ -22,7 +22,6 @@ from tests.fixtures.trees import DEEP, HOLE, LATIN, LONG, plant, reopen
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 Make = Callable[..., ContentPlace]
-ROOT = os.geteuid() == 0
 
 
 @pytest.fixture
@@ -145,7 +144,6 @@ def test_a_single_file_and_several_paths(content_place: Make, tmp_path: Path) ->
     assert names == ["app", "app-b", "app-b/x", "app/.env", "tls/cert.pem"]
 
 
-@pytest.mark.skipif(ROOT, reason="root can set owners")
 @pytest.mark.demand("L13")
 def test_owners_that_this_worker_cannot_set_are_compared_as_archived_and_called_not_compared(
     content_place: Make,
@@ -166,7 +164,7 @@ def test_owners_that_this_worker_cannot_set_are_compared_as_archived_and_called_
     assert not place.compare(backup, folder).identical
 
 
-@pytest.mark.skipif(not ROOT, reason="needs root: owners of others are set")
+@pytest.mark.as_root
 def test_root_restores_owners_for_real(content_place: Make, tmp_path: Path) -> None:
     top = tmp_path / "etc"
     plant(top)

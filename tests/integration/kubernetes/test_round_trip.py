@@ -277,7 +277,6 @@ def test_an_empty_cluster_becomes_the_same(place: Make, start_cluster: Callable[
     assert not second.has("batch/Job", "migrate")
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_kubectl_applies_the_files(place: Make, start_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
     """As docs/format.md says, by hand: what another parser reads from the files is the same."""
     here = place()

@@ -92,7 +92,7 @@ class Watched:
 
     def write(self) -> None:
         """Something that has to be archived, and the end of its segment."""
-        with self.primary.connect() as connection:
+        with self.primary.connect("labdojo") as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS public.notes (text text)")
             connection.execute("INSERT INTO public.notes VALUES ('a note')")
             connection.execute("SELECT pg_switch_wal()")
