@@ -16,7 +16,7 @@ venv=$LIFEBOAT_HOME/venv
 uv_version=0.13.8
 servers="postgresql-15 postgresql-client-15 pgbackrest ceph-mon ceph-osd radosgw bind9 redis-server prometheus git openssh-client"
 servers="$servers iproute2 python3-venv ca-certificates"
-tests="chromium openssh-server"
+tests="chromium openssh-server zstd"
 command -v kubectl >/dev/null || tests="$tests kubernetes-client" # its packages from elsewhere are as good
 
 say() { printf 'lifeboat: %s\n' "$*" >&2; }

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from include.lab.ports import free_ports
 from include.recovery.content import scratch_server
 from include.recovery.content.scratch_server import Server
 from tests.fixtures.content import ContentPlace
@@ -48,7 +49,7 @@ class Live:
 
 def started(folder: Path, more: Sequence[str] = ()) -> Live:
     scratch_server.fresh(folder)
-    port = scratch_server.free_port()
+    (port,) = free_ports(1)  # a node of a cluster also listens 10,000 ports higher
     (folder / "redis.conf").write_text(
         CONFIGURATION.format(port=port, folder=folder, password=PASSWORD, more="\n".join(more))
     )
