@@ -24,6 +24,7 @@ from include.recovery.evidence.records import Instant, Record
 from include.recovery.evidence.words import duration, listed, moment
 from include.recovery.pgbackrest.recoverable import recoverable_until
 from include.recovery.policy.models import PRIMARY, ProtectedSystem, Source
+from include.recovery.policy.source_kinds.rds import RdsSource
 
 if TYPE_CHECKING:
     from include.recovery.workspace import Workspace
@@ -49,6 +50,8 @@ class SourceSummary(Record):
     :param backup: id of the newest undamaged backup; None when there is none.
     :param recoverable_at: the newest moment that can be recovered: of a backup, or of the WAL that rolls one forward.
     :param recoverable_by: how, in words.
+    :param proven_at: when a backup was last restored and found identical; of a managed service's snapshots, whose rows
+        nobody fingerprinted, when one was last restored and questioned.
     :param copies: of that backup, one for each store that has it.
     :param stores_wanted: where the policy wants it.
     """
@@ -217,8 +220,9 @@ def _source(  # noqa: PLR0917 - what was looked at once for all sources
     newest = max(usable, key=lambda b: (b.manifest.snapshot_at, b.manifest.id), default=None)
     objective = policy.objective(source)
     proofs = [p for backups in own.values() for b in backups for p in b.proofs]
-    identical = [p for p in proofs if p.ok and p.level.rank >= ProofLevel.IDENTICAL.rank]
-    last = max(identical, key=lambda proof: proof.at, default=None)
+    needed = ProofLevel.RESTORED if isinstance(source, RdsSource) else ProofLevel.IDENTICAL
+    enough = [p for p in proofs if p.ok and p.level.rank >= needed.rank]
+    last = max(enough, key=lambda proof: proof.at, default=None)
     common = {
         "source": source.name,
         "kind": source.kind,

@@ -22,6 +22,7 @@ from include.recovery.coverage.instances import Instances
 from include.recovery.coverage.model import Found, Unseen
 from include.recovery.errors import LeaseHeld, SourceError, SourceUnavailable
 from include.recovery.evidence.model import Outcome
+from include.recovery.evidence.summary import summarise
 from include.recovery.postgres.server import PostgresServer
 from include.recovery.rds.scratch import ScratchInstance
 from include.recovery.retention.carry_out import carry_out
@@ -271,3 +272,5 @@ def test_an_instance_that_nobody_reaches_is_restored_with_the_reason_and_no_more
     entry = depot.entry(manifest)
     assert (entry.level, entry.proven_at) == (ProofLevel.RESTORED, None)
     assert "nothing could be asked of it: " in entry.proofs[-1].detail
+    seen = {each.source: each for each in summarise(depot.workspace, "depot", datetime.now(UTC)).sources}
+    assert seen[depot.name].proven_at == entry.proofs[-1].at, "more than a restore cannot be shown of a snapshot"
