@@ -22,7 +22,7 @@ from recovery_airflow.operators.logical_backup import AnnounceBackupsOperator, P
 from recovery_airflow.operators.logical_restore import PgRestoreOperator, PickBackupOperator
 from recovery_airflow.operators.offsite_copy import FindMissingCopiesOperator, S3ReplicateOperator
 from recovery_airflow.operators.physical_backup import PgBackRestBackupOperator, PgBackRestCheckOperator
-from recovery_airflow.operators.rds_snapshot import EnterSnapshotOperator
+from recovery_airflow.operators.rds_snapshot import CheckSnapshotsOperator, EnterSnapshotOperator
 from recovery_airflow.operators.recovery_point import RecoveryPointOperator
 from recovery_airflow.operators.recovery_set import BindSetOperator
 from recovery_airflow.operators.reports import DrillReportOperator
@@ -69,6 +69,10 @@ def back_up_sources(system: ProtectedSystem, tier: Tier) -> list[BackupOperator]
                 backup=backup.returns("backup"),
                 new=backup.returns("new"),
             )
+            if isinstance(backup, EnterSnapshotOperator):
+                backup >> CheckSnapshotsOperator(
+                    task_id=f"check__{backup.source}", system=system.system, source=backup.source
+                )
     return backups
 
 

@@ -307,6 +307,18 @@ def expire(
     )
 
 
+def stores_of(source: RdsSource) -> tuple[str, str]:
+    """The stores whose catalogs list the snapshots of the two regions, the home region's first."""
+    return PRIMARY, source.second.store
+
+
+def cross_checked(
+    workspace: Workspace, system: ProtectedSystem, source: Source, *, store: str, now: datetime
+) -> CrossCheck:
+    """What ``check_catalog`` finds, without leaving anything anywhere."""
+    return take_in.look(workspace, place_of(workspace, system, source), store, now)
+
+
 def check_catalog(
     workspace: Workspace,
     system: ProtectedSystem,

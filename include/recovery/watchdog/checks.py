@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from include.recovery.concerns import Concern
-from include.recovery.watchdog import archive, coverage, drills, late_backups, platform, recoverable, servers
+from include.recovery.watchdog import archive, coverage, drills, late_backups, managed, platform, recoverable, servers
 from include.recovery.watchdog.look import Look, Subject
 
 
@@ -36,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     Check("standby", "the hot standby", servers.standby),
     Check("archive", "the WAL archive", archive.archive),
     Check("drills", "whether drills are overdue", drills.drills),
+    Check("snapshots", "the snapshots that its service keeps", managed.snapshots),
     Check("databases", "which databases its server has", coverage.unprotected),
     Check("coverage", "which of its tables are proven", coverage.proven),
 )

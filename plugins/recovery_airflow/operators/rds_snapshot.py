@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.rds import RdsCreateDbSnapshotOperator
 
-from include.recovery.evidence.words import duration, listed, moment
+from include.recovery.evidence.words import duration, listed, moment, plural
 from include.recovery.sources import rds
 from recovery_airflow.operators.step import RunFacts, StepOperator, TaskProgress, truth
 from recovery_airflow.operators.verification import BackupStepOperator, keep_answers
@@ -102,6 +102,36 @@ class EnterSnapshotOperator(StepOperator):
             "sentence": f"backup {manifest.id} of {self.source}: snapshots in {listed(regions)}, of "
             f"{moment(manifest.snapshot_at, system.time_zone)}",
         }
+
+
+class CheckSnapshotsOperator(StepOperator):
+    """Compares what the service has with what the catalogs know, in both regions.
+
+    Snapshots of runs that died before their entry are entered; an entry whose snapshot is gone is marked as damaged, so
+    that no recovery picks it. What is left is told in the log, and by the watchdog until it is mended.
+
+    :param source: name of the source in the policy.
+    """
+
+    template_fields: Sequence[str] = ("system", "source")
+    required = ("system", "source")
+
+    def __init__(self, *, source: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+
+    def perform(self, run: RunFacts, context: Context) -> dict[str, Any]:
+        system = self.workspace.system(self.system)
+        source = system.source(self.source)
+        taken = rds.take_in_forgotten(self.workspace, system, source, run=run.info)
+        told = list(taken.left)
+        for store in rds.stores_of(source):
+            told += rds.check_catalog(self.workspace, system, source, store=store, run=run.info).sentences
+        for sentence in dict.fromkeys(told):
+            self.log.warning("%s", sentence)
+        entered = f"{plural(len(taken.entered), 'forgotten snapshot')} entered, " if taken.entered else ""
+        found = plural(len(told), "thing") + " to look at, see the log" if told else "service and catalogs agree"
+        return {"sentence": f"{self.source}: {entered}{found}"}
 
 
 class RestoreSnapshotOperator(BackupStepOperator):

@@ -64,6 +64,7 @@ def test_what_has_changed_is_backed_up_copied_and_proven(
 
     snapshots = airflow_server.run(SNAPSHOTS, {"note": "before the blast", "hold": True})
     assert snapshots.state == "success", snapshots.why()
+    assert snapshots.tasks()["verify.check__cloud-db"] == "success"
     taken = snapshots.xcom("back_up.enter__cloud-db")["backup"]
     manifest = workspace.catalog().backup(OTHER_KINDS, "cloud-db", "rds", taken).manifest
     assert (manifest.note, manifest.hold) == ("before the blast", True)

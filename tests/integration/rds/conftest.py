@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import pytest
 
 from include.lab.ports import LOOPBACK
 from include.recovery.catalog.model import Backup, CompleteBackup, Manifest
+from include.recovery.concerns import Concern
 from include.recovery.connections import connections_from_environment
 from include.recovery.copies import make_copy, missing_copies
 from include.recovery.keys.envelope import Keyring
@@ -27,6 +29,8 @@ from include.recovery.policy.files import load_folder
 from include.recovery.policy.models import ProtectedSystem
 from include.recovery.policy.source_kinds.rds import RdsSource
 from include.recovery.sources import RunInfo, rds
+from include.recovery.watchdog import managed
+from include.recovery.watchdog.look import Look, Subject
 from tests.fixtures.content import EscrowWorkspace, content_keyring
 from tests.fixtures.servers import Kms
 from tests.fixtures.small_systems import policy
@@ -156,6 +160,11 @@ class Rds:
 
     def entry(self, manifest: Manifest, store: str = "primary") -> CompleteBackup:
         return self.workspace.catalog(store).backup("depot", self.name, "rds", manifest.id)
+
+    def concerns(self) -> list[Concern]:
+        """What the watchdog says of the service and the catalogs."""
+        look = Look.around(self.workspace, datetime.now(UTC))
+        return list(managed.snapshots(Subject(look, self.system, self.source, {})))
 
     def replicate(self) -> None:
         for copy in missing_copies(self.system, self.workspace.catalog):

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from include.recovery.catalog.model import Manifest, ProofLevel
+from include.recovery.concerns import Severity
 from include.recovery.errors import (
     BackupCorrupt,
     InsufficientRights,
@@ -157,6 +158,9 @@ def test_a_snapshot_removed_behind_our_back_is_damage_and_cannot_be_restored(dep
     depot.real[HOME].delete_db_snapshot(DBSnapshotIdentifier=identifier(manifest))
     seen = rds.check_catalog(depot.workspace, depot.system, depot.source)
     assert [row.manifest.id for row in seen.gone] == [manifest.id]
+    (concern,) = depot.concerns()
+    assert concern.severity is Severity.CRITICAL
+    assert f"backup {manifest.name} has no snapshot in us-east-1 any more" in concern.sentence
     assert depot.entry(manifest).damaged
     proofs = len(depot.entry(manifest).proofs)
     rds.check_catalog(depot.workspace, depot.system, depot.source)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from include.recovery.catalog.model import ProofLevel
+from include.recovery.concerns import Severity
 from include.recovery.copies import missing_copies
 from include.recovery.coverage.instances import Instances
 from include.recovery.coverage.model import Found, Unseen
@@ -200,6 +201,8 @@ def test_a_forgotten_snapshot_is_taken_in_and_then_under_retention(depot: Rds) -
     depot.proxy.rewrite.clear()
     seen = rds.check_catalog(depot.workspace, depot.system, depot.source)
     assert len(seen.unknown) == 1
+    (concern,) = depot.concerns()
+    assert (concern.severity, "the next backup takes it in" in concern.sentence) == (Severity.WARNING, True)
     half = rds.take_in_forgotten(depot.workspace, depot.system, depot.source, run=depot.run())
     assert half.entered == ()
     assert "is not in us-west-2, so it is not entered in the catalog" in half.left[0]
@@ -212,6 +215,8 @@ def test_a_forgotten_snapshot_is_taken_in_and_then_under_retention(depot: Rds) -
     assert (manifest.tier, manifest.snapshot_at, manifest.started_by) == ("daily", long_ago, "forgotten")
     assert rds.check_catalog(depot.workspace, depot.system, depot.source).unknown == ()
     assert rds.take_in_forgotten(depot.workspace, depot.system, depot.source, run=depot.run()).entered == ()
+    depot.replicate()
+    assert depot.concerns() == []
 
 
 def test_a_restored_instance_that_takes_logins_is_asked_and_never_called_identical(
