@@ -272,9 +272,10 @@ def test_every_source_that_a_document_names_is_there(policies: PolicySet) -> Non
     }  # fmt: skip
 
 
-def test_the_weekly_drill_of_every_system_restores_every_source(policies: PolicySet) -> None:
+def test_every_drill_of_every_system_restores_every_source(policies: PolicySet) -> None:
     for system in policies.systems.values():
-        assert set(system.drills["weekly"].sources) == {source.name for source in system.sources}
+        for cadence, drill in system.drills.items():
+            assert set(drill.sources) == {source.name for source in system.sources}, f"{system.system}, {cadence}"
 
 
 def test_every_source_has_two_copies_and_meets_its_class(policies: PolicySet) -> None:
