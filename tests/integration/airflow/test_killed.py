@@ -55,13 +55,15 @@ def start_and_wait_for_dump(server: AirflowServer) -> tuple[Run, int]:
     """A backup in the middle of its dump, and the process of its task."""
     client = server.client()
     run = Run(client, DAG, client.trigger(DAG))
-    wait_until(lambda: bool(dumps_of(server)), 120, lambda: f"no pg_dump: {run.tasks()}")
-    return run, task_process(server)
+    seen: dict[int, int] = {}
 
+    def begun() -> bool:
+        seen.update(dumps_of(server))
+        return bool(seen)
 
-def task_process(server: AirflowServer) -> int:
-    """The process that has started the dump (``setpriv`` becomes pg_dump, so it is the parent)."""
-    return next(iter(dumps_of(server).values()))
+    wait_until(begun, 120, lambda: f"no pg_dump: {run.tasks()}")
+    # ``setpriv`` becomes pg_dump, so its parent is the process of the task.
+    return run, next(iter(seen.values()))
 
 
 def backups(server: AirflowServer) -> list[str]:

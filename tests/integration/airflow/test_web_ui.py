@@ -110,6 +110,8 @@ def test_an_incident_is_approved_by_another_person_who_reads_the_plan(
         page.get_by_role("button", name="Approve", exact=True).click()
         expect(page.get_by_text(re.compile("Response received at"))).to_contain_text("from ada")
         page.get_by_role("navigation", name="breadcrumb").get_by_role("link", name=run.run_id).click()
+        page.wait_for_url(f"**/dags/{RUNBOOK}/runs/*")
+        assert run.wait(SECONDS) == "success"  # before that, the page may still show the green of the task
         wait_for_green(page, SECONDS)
     assert captains(airflow_server) == good
     assert_corrupted_captains_are_kept(airflow_server)
