@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from include.recovery.errors import SourceError
+from include.recovery.postgres.failures import meaning_of_session
 from include.recovery.postgres.server import PostgresServer, sql
 from include.recovery.postgres.sql_text import Token, rename_word, significant, statements, text_of
 
@@ -77,7 +78,15 @@ def apply_roles(server: PostgresServer, script: str) -> RolesReport:
     """Make the roles of a script that are missing on a server.
 
     :raises SourceError: when the server refuses a statement; the message never shows a password hash.
+    :raises SourceUnavailable: when the server goes away.
     """
+    try:
+        return _apply(server, script)
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise meaning_of_session(error, server, "restoring roles") from None
+
+
+def _apply(server: PostgresServer, script: str) -> RolesReport:
     created: list[str] = []
     kept: list[str] = []
     weakened: list[str] = []
@@ -188,6 +197,8 @@ def _execute(
         return
     try:
         connection.execute(sql(text))
+    except (psycopg.OperationalError, psycopg.InterfaceError):
+        raise  # that the server is gone says nothing about the role
     except psycopg.Error as error:
         # Not chained and not quoted: the statement may hold a password hash.
         raise SourceError(

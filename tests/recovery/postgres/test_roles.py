@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from include.recovery.postgres.roles import for_database, only_roles
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import psycopg
+import pytest
+
+from include.recovery.errors import SourceUnavailable
+from include.recovery.postgres.roles import apply_roles, for_database, only_roles
+from include.recovery.postgres.server import PostgresServer
 
 SCRIPT = r"""
 \restrict abc
@@ -50,3 +59,21 @@ def test_statements_about_a_database_can_be_about_another_one() -> None:
         'GRANT CONNECT ON DATABASE "Shop ""2""" TO shop',
         "COMMENT ON DATABASE \"Shop \"\"2\"\"\" IS 'DATABASE shop'",
     ]
+
+
+@pytest.mark.parametrize("gone_at", ["SELECT rolname", "CREATE ROLE"])
+def test_a_server_that_goes_away_is_not_taken_for_one_that_refuses_a_role(
+    monkeypatch: pytest.MonkeyPatch, gone_at: str
+) -> None:
+    def execute(statement: object) -> object:
+        if gone_at in str(statement):
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+        return SimpleNamespace(fetchone=lambda: (True,), __iter__=None) if "rolsuper" in str(statement) else []
+
+    @contextmanager
+    def connect(_self: PostgresServer) -> Iterator[object]:
+        yield SimpleNamespace(execute=execute)
+
+    monkeypatch.setattr(PostgresServer, "connect", connect)
+    with pytest.raises(SourceUnavailable, match="restoring roles failed: the server went away"):
+        apply_roles(PostgresServer("db.example", 5432, "postgres"), "CREATE ROLE captain;\n")
